@@ -1,0 +1,1 @@
+"""steepest: gradient descent, whole."""

@@ -1,0 +1,81 @@
+"""Arithmetic on pytrees: the few operations that optimizers and the engine share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Tree = Any
+map = jax.tree.map  # noqa: A001
+leaves = jax.tree.leaves
+
+
+def zeros(t: Tree) -> Tree:
+    """A tree of zeros in the shapes and dtypes of `t`."""
+    return map(jnp.zeros_like, t)
+
+
+def add(a: Tree, b: Tree) -> Tree:
+    """a + b."""
+    return map(lambda x, y: x + y, a, b)
+
+
+def subtract(a: Tree, b: Tree) -> Tree:
+    """a - b."""
+    return map(lambda x, y: x - y, a, b)
+
+
+def scale(c, t: Tree) -> Tree:
+    """c t, in the dtype of t."""
+    return map(lambda x: jnp.asarray(c, x.dtype) * x, t)
+
+
+def axpy(c, a: Tree, b: Tree) -> Tree:
+    """c a + b, in the dtype of a."""
+    return map(lambda x, y: jnp.asarray(c, x.dtype) * x + y, a, b)
+
+
+def dot(a: Tree, b: Tree):
+    """The inner product <a, b>."""
+    parts = leaves(map(lambda x, y: jnp.vdot(x, y), a, b))
+    return sum(parts[1:], parts[0]) if parts else jnp.zeros(())
+
+
+def norm(t: Tree):
+    """The Euclidean norm of the whole tree, as one vector."""
+    parts = [jnp.sum(jnp.square(x)) for x in leaves(t)]
+    return jnp.sqrt(sum(parts[1:], parts[0])) if parts else jnp.zeros(())
+
+
+def max_abs(t: Tree):
+    """The largest absolute entry."""
+    parts = [jnp.max(jnp.abs(x), initial=0) for x in leaves(t)]
+    return jnp.max(jnp.stack(parts)) if parts else jnp.zeros(())
+
+
+def where(condition, a: Tree, b: Tree) -> Tree:
+    """`a` where the scalar `condition` holds, else `b`, leaf by leaf."""
+    return map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
+def all_finite(t: Tree):
+    """Whether every entry is finite."""
+    parts = [jnp.all(jnp.isfinite(x)) for x in leaves(t)]
+    return jnp.all(jnp.stack(parts)) if parts else jnp.asarray(True)
+
+
+def cast(t: Tree, dtype) -> Tree:
+    """Floating leaves (Python floats too) as arrays of `dtype`; integers and booleans as they are."""
+
+    def one(x):
+        x = jnp.asarray(x)
+        return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+    return map(one, t)
+
+
+def size(t: Tree) -> int:
+    """How many numbers the tree holds."""
+    return sum(int(jnp.size(x)) for x in leaves(t))

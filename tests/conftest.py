@@ -1,0 +1,20 @@
+"""Policy: two CPU devices, strict dtypes, warnings are errors, no shared compile cache."""
+
+import os
+
+os.environ.setdefault("STEEPEST_CACHE", "off")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("NO_COLOR", "1")
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture
+def x64():
+    """Double precision for one test."""
+    with jax.enable_x64(True):
+        yield
