@@ -1,0 +1,65 @@
+"""The order of examples: which rows each step sees, made on the host, chunk by chunk.
+
+Batch, stochastic and mini-batch descent are one plan with another batch size. The permutation of an
+epoch depends on the seed and the epoch alone: not on the batch size (so runs of different batch
+sizes see the same order), nor on what came before (so a run resumes anywhere). A sort inside the
+compiled program would cost more to compile than the rest of the loop.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from steepest.core.errors import UsageError
+
+SKIP = -1
+"""The row number that stands for no row: it counts with weight zero."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Rows of each step for a data set of `rows` rows in mini-batches of `batch_size`.
+
+    The last batch of an epoch holds what is left and is filled up with `SKIP`.
+
+    >>> Order(rows=5, batch_size=2, shuffle=False).steps(0, 3).tolist()
+    [[0, 1], [2, 3], [4, -1]]
+    """
+
+    rows: int
+    batch_size: int
+    seed: int = 0
+    shuffle: bool = True
+
+    def __post_init__(self):
+        if self.rows < 1:
+            raise UsageError("the training data has no rows; give at least one.")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size must be at least 1, got {self.batch_size}.")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the data, the short last one included."""
+        return math.ceil(self.rows / self.batch_size)
+
+    def epoch(self, number: int) -> np.ndarray:
+        """The rows of epoch `number` (from 0), as (steps_per_epoch, batch_size) int32."""
+        padded = np.full(self.steps_per_epoch * self.batch_size, SKIP, np.int32)
+        if self.shuffle:
+            bits = np.random.Philox(key=np.array([self.seed, number], np.uint64))
+            padded[: self.rows] = np.random.Generator(bits).permutation(self.rows)
+        else:
+            padded[: self.rows] = np.arange(self.rows)
+        return padded.reshape(self.steps_per_epoch, self.batch_size)
+
+    def steps(self, first: int, count: int) -> np.ndarray:
+        """The rows of `count` steps from step `first` on, as (count, batch_size) int32."""
+        per = self.steps_per_epoch
+        a, b = first // per, -(-(first + count) // per)
+        rows = [self.epoch(e) for e in range(a, b)]
+        if not rows:
+            return np.zeros((0, self.batch_size), np.int32)
+        return np.concatenate(rows)[first - a * per : first - a * per + count]

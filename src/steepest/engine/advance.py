@@ -1,0 +1,215 @@
+"""The compiled program: a chunk of steps of all runs, with a measurement after each epoch.
+
+    advance(spec, carry, chunk, data, held, layout) -> (carry, records)
+
+One `while` loop over steps lies outside the batch axes (seed x cell), so that the loop ends as soon
+as every run has ended, and a measurement is a real branch instead of a `select`. How many steps a
+chunk takes is a number, not a shape: chunks of any length are one program, and a chunked run equals
+an unchunked one to the bit.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+
+from steepest.core.outcome import Reason
+from steepest.data.batches import SKIP
+from steepest.engine import step as one
+from steepest.engine.mesh import AXIS, mesh
+from steepest.engine.spec import Carry, RunSpec, begin
+
+
+class Chunk(NamedTuple):
+    """What the host tells the program about the next steps.
+
+    rows:    (seeds, capacity, batch) rows of each step, `SKIP` for none; None: every step sees all
+             the data (or there is none).
+    first:   number of the first step.
+    stops:   (segments,) for each segment, up to which step of the chunk it goes.
+    measure: (segments,) whether the segment ends an epoch.
+    count:   how many segments there are.
+    keys:    (seeds, 2) random keys of the seeds.
+    """
+
+    rows: Any
+    first: Any
+    stops: Any
+    measure: Any
+    count: Any
+    keys: Any
+
+
+class Layout(NamedTuple):
+    """The static side of a chunk: sizes of its buffers and how runs lie on devices."""
+
+    seeds: int
+    cells: int
+    records: int
+    every: int = 1
+    devices: int = 1
+    axis: str = "cells"
+
+
+def over_runs(f, seeds: int, cells: int, in_axes: tuple):
+    """`f` of one run as a function of seeds x cells runs.
+
+    in_axes: per argument `"run"` (both axes), `"cell"`, `"seed"` or None (shared). Results have
+    both axes. What is shared between cells is not copied: the first layer of all cells on one
+    mini-batch is one matrix product. A single run is not mapped at all.
+    """
+    cell_axes = tuple(0 if a in ("run", "cell") else None for a in in_axes)
+    seed_axes = tuple(0 if a in ("run", "seed") else None for a in in_axes)
+    if seeds == cells == 1:
+
+        def alone(*args):
+            def squeeze(arg, axes):
+                index = {"run": (0, 0), "cell": 0, "seed": 0}.get(axes)
+                return arg if index is None else jax.tree.map(lambda x: x[index], arg)
+
+            out = f(*(squeeze(a, axes) for a, axes in zip(args, in_axes, strict=True)))
+            return jax.tree.map(lambda x: jnp.asarray(x)[None, None], out)
+
+        return alone
+    mapped = jax.vmap(f, in_axes=cell_axes)
+    return jax.vmap(mapped, in_axes=seed_axes)
+
+
+def take(data: Any, rows: Any) -> Any:
+    """The rows of a chunk, gathered once: leaves (seeds, capacity, batch, ...)."""
+    safe = jnp.maximum(rows, 0)
+    batch = jax.tree.map(lambda a: jnp.take(a, safe, axis=0), data)
+    present = (rows != SKIP).astype(batch.weight.dtype)
+    return batch._replace(weight=batch.weight * present)
+
+
+@partial(jax.jit, static_argnames=("layout",))
+def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) -> Carry:
+    """The carries of all runs. `initial`: params (seeds, cells, ...) or None for a random start.
+
+    Cells share the initial weights of their seed.
+    """
+
+    def carry(spec, key, initial, batch):
+        if initial is None:
+            params, buffers = spec.objective.init(jax.random.fold_in(key, 0))
+        else:
+            params, buffers = initial
+        return begin(spec, params, buffers, batch, key)
+
+    axes = ("cell", "seed", None if initial is None else "run", None)
+    return over_runs(carry, layout.seeds, layout.cells, axes)(spec, keys, initial, batch)
+
+
+@partial(jax.jit, static_argnames=("layout",), donate_argnames=("carry",))
+def advance(spec: RunSpec, carry: Carry, chunk: Chunk, data: Any, held: Any,
+            layout: Layout) -> tuple[Carry, dict, dict]:
+    """`(carry, step records, epoch records)` after a chunk.
+
+    Records are trees of (records, seeds, cells, ...) and (segments, seeds, cells).
+    """
+    if layout.devices == 1:
+        return _chunk(spec, carry, chunk, data, held, layout)
+    by_cell = layout.axis == "cells"
+    run = P(None, AXIS) if by_cell else P(AXIS)
+    record = P(None, None, AXIS) if by_cell else P(None, AXIS)
+    seed, cell = (P(), P(AXIS)) if by_cell else (P(AXIS), P())
+    local = layout._replace(
+        devices=1,
+        cells=layout.cells // (layout.devices if by_cell else 1),
+        seeds=layout.seeds // (1 if by_cell else layout.devices),
+    )
+    chunk_spec = Chunk(rows=seed, first=P(), stops=P(), measure=P(), count=P(), keys=seed)
+    program = jax.shard_map(
+        lambda *args: _chunk(*args, local),
+        mesh=mesh(layout.devices),
+        in_specs=(cell, run, chunk_spec, P(), P()),
+        out_specs=(run, record, record),
+        check_vma=False,
+    )
+    return program(spec, carry, chunk, data, held)
+
+
+def _chunk(spec, carry, chunk, data, held, layout):
+    seeds, cells = layout.seeds, layout.cells
+    gathered = None if chunk.rows is None else take(data, chunk.rows)
+    batch_axis = None if gathered is None else "seed"
+    uses_key = spec.objective.uses_key
+
+    def batch_of(i):
+        if gathered is None:
+            return data
+        return jax.tree.map(
+            lambda a: jax.lax.dynamic_index_in_dim(a, i, axis=1, keepdims=False), gathered
+        )
+
+    def key_of(i):
+        if not uses_key:
+            return chunk.keys
+        # 0 is the key of the initial weights, so the steps begin at 1.
+        return jax.vmap(lambda k: jax.random.fold_in(k, chunk.first + i + 1))(chunk.keys)
+
+    step = over_runs(one.step, seeds, cells, ("cell", "run", batch_axis, "seed"))
+    measure = over_runs(one.measure, seeds, cells, ("cell", "run", None))
+
+    def running(carry):
+        return jnp.any(carry.reason == int(Reason.NONE))
+
+    def write(buffers, values, index):
+        return jax.tree.map(
+            lambda b, v: jax.lax.dynamic_update_index_in_dim(b, v, index, axis=0), buffers, values
+        )
+
+    def blank(f, rows):
+        shapes = jax.eval_shape(f)
+        return jax.tree.map(lambda s: jnp.full((rows, *s.shape), jnp.nan, s.dtype)
+                            if jnp.issubdtype(s.dtype, jnp.floating)
+                            else jnp.zeros((rows, *s.shape), s.dtype), shapes)
+
+    step_records = blank(lambda: step(spec, carry, batch_of(0), key_of(0))[1], layout.records)
+    epoch_records = blank(lambda: measure(spec, carry, held)[1], chunk.stops.shape[0])
+    origin = chunk.first // layout.every
+
+    def segment(loop):
+        e, i, carry, steps, epochs = loop
+
+        def body(inner):
+            i, carry, steps = inner
+            carry, record = step(spec, carry, batch_of(i), key_of(i))
+            number = chunk.first + i
+            slot = number // layout.every - origin
+            if layout.every == 1:
+                steps = write(steps, record, slot)
+            else:
+                steps = jax.lax.cond(
+                    number % layout.every == 0, lambda: write(steps, record, slot), lambda: steps
+                )
+            return i + 1, carry, steps
+
+        def more(inner):
+            i, carry, _ = inner
+            return (i < chunk.stops[e]) & running(carry)
+
+        i, carry, steps = jax.lax.while_loop(more, body, (i, carry, steps))
+
+        def measured():
+            new, record = measure(spec, carry, held)
+            return new, write(epochs, record, e)
+
+        complete = chunk.measure[e] & (i >= chunk.stops[e])
+        carry, epochs = jax.lax.cond(complete, measured, lambda: (carry, epochs))
+        return e + 1, i, carry, steps, epochs
+
+    def more(loop):
+        e, _, carry, _, _ = loop
+        return (e < chunk.count) & running(carry)
+
+    zero = jnp.zeros((), jnp.int32)
+    _, _, carry, step_records, epoch_records = jax.lax.while_loop(
+        more, segment, (zero, zero, carry, step_records, epoch_records)
+    )
+    return carry, step_records, epoch_records

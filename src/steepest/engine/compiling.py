@@ -1,0 +1,54 @@
+"""Compiling: the persistent cache, the number type, and how often a program was built."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from steepest.core.errors import UsageError
+from steepest.engine.mesh import prepare_devices
+
+
+@cache
+def prepare() -> None:
+    """Before the first program: devices, and the persistent compile cache.
+
+    Programs are kept in the user's cache directory, so the second process does not compile. The
+    environment variable STEEPEST_CACHE names another directory, or `off`; a cache that the user
+    has configured in JAX is left alone.
+    """
+    prepare_devices()
+    where = os.environ.get("STEEPEST_CACHE", "")
+    if where.lower() in ("off", "0", "no") or jax.config.jax_compilation_cache_dir:
+        return
+    if not where:
+        import platformdirs
+
+        where = str(Path(platformdirs.user_cache_dir("steepest")) / "compiled")
+    try:
+        Path(where).mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", where)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@contextlib.contextmanager
+def precision(dtype: str):
+    """Compute in `float32` or `float64` inside the block; the user's configuration stays.
+
+    >>> with precision("float64"):
+    ...     print(jnp.asarray(1.0).dtype)
+    float64
+    """
+    if str(dtype) not in ("float32", "float64"):
+        raise UsageError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
+    prepare()
+    with jax.enable_x64(str(dtype) == "float64"):
+        yield jnp.dtype(str(dtype))

@@ -1,0 +1,230 @@
+"""The host loop: chunk after chunk, and between chunks all that a person wants while it runs.
+
+Progress, callbacks, time limits, checkpoints and Ctrl-C happen here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from steepest.core.outcome import Reason
+from steepest.core.record import swap
+from steepest.core.trace import Trace
+from steepest.engine.advance import Chunk, Layout, advance
+from steepest.engine.spec import Carry, RunSpec
+
+GATHER_BYTES = 32 * 2**20
+"""How much of the data a chunk may gather; larger chunks gain nothing and wait longer."""
+RECORD_ROWS = 4096
+"""How many records a chunk may hold."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the host needs to know to cut a run into chunks.
+
+    orders: one `Order` a seed, or None where each step sees everything.
+    steps: how many steps there are; steps_per_epoch: after how many to measure (0: never).
+    row_bytes: size of a row of data. every: record each k-th step.
+    """
+
+    steps: int
+    steps_per_epoch: int = 0
+    orders: tuple = ()
+    row_bytes: int = 0
+    every: int = 1
+    chunk_steps: int | None = None
+
+    @property
+    def capacity(self) -> int:
+        """Steps that a chunk can hold: a shape of the program, so a function of sizes alone."""
+        if self.chunk_steps is not None:
+            return min(self.chunk_steps, max(self.steps, 1))
+        most = RECORD_ROWS * self.every
+        if self.orders:
+            row = self.orders[0].batch_size * (self.row_bytes + 4) * len(self.orders)
+            most = min(most, max(1, GATHER_BYTES // max(row, 1)))
+        if self.steps_per_epoch and most > self.steps_per_epoch:
+            most -= most % self.steps_per_epoch
+        return max(1, min(most, self.steps))
+
+    @property
+    def segments(self) -> int:
+        """Segments that a chunk can hold."""
+        if not self.steps_per_epoch:
+            return 1
+        return self.capacity // self.steps_per_epoch + 2
+
+    @property
+    def records(self) -> int:
+        """Step records that a chunk can hold."""
+        return self.capacity // self.every + 2
+
+    def chunk(self, first: int, count: int, keys: Any) -> Chunk:
+        """The chunk of `count` steps from `first` on, cut at the ends of epochs."""
+        stops, measure = [], []
+        at = first
+        while at < first + count:
+            per = self.steps_per_epoch
+            end = first + count if not per else min(first + count, (at // per + 1) * per)
+            stops.append(end - first)
+            measure.append(bool(per) and end % per == 0)
+            at = end
+        pad = self.segments - len(stops)
+        rows = None
+        if self.orders:
+            size = self.orders[0].batch_size
+            rows = np.full((len(self.orders), self.capacity, size), -1, np.int32)
+            for s, order in enumerate(self.orders):
+                rows[s, :count] = order.steps(first, count)
+        return Chunk(
+            rows=rows,
+            first=np.int32(first),
+            stops=np.asarray(stops + [0] * pad, np.int32),
+            measure=np.asarray(measure + [False] * pad, bool),
+            count=np.int32(len(stops)),
+            keys=keys,
+        )
+
+
+@dataclass
+class Moment:
+    """The state of all runs between two chunks, as hooks see it."""
+
+    spec: RunSpec
+    carry: Carry
+    trace: Trace
+    step: int
+    steps: int
+    steps_per_epoch: int
+    seconds: float
+    stop_reason: Reason = Reason.NONE
+
+    def stop(self, reason: Reason = Reason.CALLBACK) -> None:
+        """End all runs that are still going, here."""
+        self.stop_reason = reason
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the data so far."""
+        return self.step / self.steps_per_epoch if self.steps_per_epoch else float(self.step)
+
+
+Hook = Callable[[Moment], None]
+
+
+@dataclass
+class Interrupt:
+    """Whether the user asked to stop: the first Ctrl-C ends the run cleanly, the second at once."""
+
+    asked: bool = False
+    _old: Any = field(default=None, repr=False)
+
+    @contextmanager
+    def watching(self):
+        """Catch SIGINT while the block runs; only the main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+
+        def handler(signum, frame):
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+
+        self._old = signal.signal(signal.SIGINT, handler)
+        try:
+            yield self
+        finally:
+            signal.signal(signal.SIGINT, self._old)
+
+
+def drive(
+    spec: RunSpec,
+    carry: Carry,
+    plan: Plan,
+    layout: Layout,
+    keys: Any,
+    data: Any = (),
+    held: Any = None,
+    *,
+    trace: Trace | None = None,
+    first: int = 0,
+    hooks: tuple[Hook, ...] = (),
+    max_seconds: float = math.inf,
+    chunk_seconds: float = 1.0,
+) -> tuple[Carry, Trace, float]:
+    """`(carry, trace, seconds)` when every run has ended or the steps are used up.
+
+    The runs must have been started with `advance.start`; `first` is the step to go on from.
+    """
+    trace = Trace(seeds=np.arange(layout.seeds), cells=layout.cells) if trace is None else trace
+    began = time.perf_counter()
+    at, count = first, plan.capacity
+    reason = Reason.NONE
+    with Interrupt().watching() as interrupt:
+        while at < plan.steps:
+            count = min(count, plan.capacity, plan.steps - at)
+            chunk = plan.chunk(at, count, keys)
+            started = time.perf_counter()
+            carry, steps, epochs = advance(spec, carry, chunk, data, held, layout)
+            going = bool(np.any(np.asarray(carry.reason) == Reason.NONE))
+            took = time.perf_counter() - started
+            elapsed = time.perf_counter() - began
+            _keep(trace, plan, chunk, at, count, steps, epochs, elapsed)
+            at += count
+            moment = Moment(spec, carry, trace, at, plan.steps, plan.steps_per_epoch, elapsed)
+            for hook in hooks:
+                hook(moment)
+            reason = moment.stop_reason
+            if interrupt.asked:
+                reason = Reason.INTERRUPTED
+            elif reason is Reason.NONE and elapsed > max_seconds:
+                reason = Reason.MAX_TIME
+            if reason is not Reason.NONE or not going:
+                break
+            if took > chunk_seconds:
+                count = max(1, int(count * chunk_seconds / took))
+            elif took < chunk_seconds / 2:
+                count *= 2
+    carry = end(carry, reason if reason is not Reason.NONE else Reason.MAX_STEPS)
+    return carry, trace, time.perf_counter() - began
+
+
+def end(carry: Carry, reason: Reason) -> Carry:
+    """The carry on the host, every run that was still going ended for `reason`."""
+    carry = jax.device_get(carry)
+    reasons = np.where(carry.reason == Reason.NONE, np.int32(reason), carry.reason)
+    return swap(carry, reason=reasons.astype(np.int32))
+
+
+def _keep(trace, plan, chunk, first, count, steps, epochs, seconds):
+    """Append the records that were written; rows after the last run ended are all NaN: dropped."""
+    steps, epochs = jax.device_get((steps, epochs))
+    numbers = np.arange(first, first + count)
+    numbers = numbers[numbers % plan.every == 0]
+    slots = numbers // plan.every - first // plan.every
+    per = plan.steps_per_epoch
+    trace.append(
+        "steps",
+        {"step": numbers, "epoch": numbers / per if per else numbers.astype(float)}
+        | {n: jax.tree.map(lambda a: a[slots], v) for n, v in steps.items()},
+    )
+    if per:
+        measured = np.flatnonzero(chunk.measure)
+        ends = first + chunk.stops[measured]
+        trace.append(
+            "epochs",
+            {"epoch": ends // per, "step": ends, "seconds": np.full(len(ends), seconds)}
+            | {n: v[measured] for n, v in epochs.items()},
+        )

@@ -1,0 +1,44 @@
+"""Runs over devices: one mesh axis, `runs`, over which seeds or cells are split."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+AXIS = "runs"
+
+
+def prepare_devices() -> None:
+    """Ask for one CPU device a core, so that runs can be sharded; nothing once JAX has started.
+
+    A single run still uses all cores: XLA shares its thread pool between the devices.
+    """
+    if jax.config.jax_num_cpu_devices > 0 or "xla_force_host_platform_device_count" in (
+        os.environ.get("XLA_FLAGS", "")
+    ):
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    except (RuntimeError, AttributeError):
+        return
+
+
+@cache
+def mesh(devices: int) -> Mesh:
+    """The first `devices` devices on the axis `runs`."""
+    return Mesh(np.asarray(jax.devices()[:devices]), (AXIS,))
+
+
+def split(seeds: int, cells: int, devices: int | None = None) -> tuple[int, str]:
+    """`(devices to use, axis to split)`: cells if they divide evenly, else seeds, else no split."""
+    available = len(jax.devices()) if devices is None else devices
+    for n in range(min(available, seeds * cells), 1, -1):
+        if cells % n == 0:
+            return n, "cells"
+        if seeds % n == 0:
+            return n, "seeds"
+    return 1, "cells"

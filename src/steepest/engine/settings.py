@@ -1,0 +1,177 @@
+"""All settings of training, declared once: they feed Python, the command line, JSON and studies."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from steepest.core.errors import UsageError, suggest
+from steepest.core.record import number, record, static
+from steepest.engine.spec import RunSpec
+from steepest.engine.stop import StopRule
+from steepest.models.registry import model as make_model
+from steepest.objectives.losses import loss as make_loss
+from steepest.objectives.objective import Objective
+from steepest.objectives.regularizers import Penalty
+from steepest.optimizers.registry import OPTIMIZERS
+from steepest.optimizers.registry import optimizer as make_optimizer
+from steepest.optimizers.wrap import Averaged, ClipByNorm, ClipByValue
+from steepest.schedules import SCHEDULES
+from steepest.schedules import schedule as make_schedule
+
+
+@record
+class Settings:
+    """What `train` needs to know; the defaults are meant to give a good model as they are.
+
+    A setting left at None is chosen by the optimizer, model or loss that it belongs to.
+    """
+
+    model: Any = static("mlp", help="mlp, linear, or a model object")
+    hidden: tuple = static((128,), help="units in each hidden layer")
+    activation: Any = static("relu", help="activation, or one per hidden layer")
+    initializer: str = static("auto", help="how weights are drawn at the start")
+    norm: str | None = static(None, choices=(None, "batch", "layer"), help="normalisation layers")
+    dropout: float | None = number(None, optional=True, least=0, below=1,
+                                   help="share of hidden units dropped in training")
+    loss: Any = static("auto", help="loss by name; auto: log-loss or squared error")
+    l1: float = number(0.0, least=0, help="L1 penalty (proximal: exact zeros)")
+    l2: float = number(0.0, least=0, help="L2 penalty, l2/2 |w|^2")
+    label_smoothing: float | None = number(None, optional=True, least=0, below=1,
+                                           help="probability spread over the other classes")
+    optimizer: Any = static("adam", help="update rule by name, or an optimizer object")
+    learning_rate: float | None = number(None, optional=True, above=0, help="step size")
+    momentum: float | None = number(None, optional=True, least=0, below=1,
+                                    help="momentum of the rules that have one")
+    weight_decay: float | None = number(None, optional=True, least=0,
+                                        help="decoupled weight decay")
+    optimizer_settings: tuple = static((), help="further settings of the rule: (name, value), ...")
+    clip_norm: float | None = number(None, optional=True, above=0,
+                                     help="largest norm of the gradient")
+    clip_value: float | None = number(None, optional=True, above=0,
+                                      help="largest entry of the gradient")
+    average: float | None = number(None, optional=True, least=0, below=1,
+                                   help="decay of the moving average of the weights")
+    schedule: Any = static("constant", help="how the learning rate changes")
+    schedule_settings: tuple = static((), help="settings of the schedule: (name, value), ...")
+    warmup: float | None = number(None, optional=True, least=0, help="epochs of warm-up")
+    batch_size: Any = static(32, help="examples a step, or full")
+    epochs: float = number(100, above=0, help="passes over the training data, at most")
+    patience: float | None = number(None, optional=True, above=0,
+                                    help="epochs without better validation before stopping")
+    min_delta: float = number(0.0, least=0, help="what counts as better")
+    tolerance: float = number(0.0, least=0, help="gradient norm at which training has converged")
+    target: float | None = number(None, optional=True, help="training loss at which to stop")
+    validation: float = number(0.15, least=0, help="share (or count) of rows held out to validate")
+    test: float = number(0.2, least=0, help="share (or count) of rows held out to test")
+    standardize: bool = static(True, help="scale inputs to mean 0 and deviation 1")
+    dtype: str = static("float32", choices=("float32", "float64"), help="number type")
+    seed: int = static(0, help="seed of the split, the weights and the order")
+    probes: tuple = static(("loss", "gradient_norm", "step_norm", "learning_rate"),
+                           help="what each step records")
+    every: int | None = static(None, help="record each k-th step; None: at most 10,000 records")
+
+    def __post_init__(self):
+        if self.batch_size != "full" and not (
+            isinstance(self.batch_size, int) and self.batch_size >= 1
+        ):
+            raise UsageError(
+                f"batch_size must be a whole number of at least 1, or 'full', got "
+                f"{self.batch_size!r}."
+            )
+        if isinstance(self.schedule, str) and self.schedule not in SCHEDULES:
+            raise UsageError(
+                f"schedule {self.schedule!r} is not known; {suggest(self.schedule, SCHEDULES)}"
+            )
+        if self.every is not None and self.every < 1:
+            raise UsageError(f"every must be at least 1, got {self.every}.")
+
+    def make_optimizer(self) -> Any:
+        """The optimizer with its schedule, averaging and clipping."""
+        if not isinstance(self.optimizer, str):
+            return self._wrapped(self.optimizer)
+        cls = OPTIMIZERS.get(self.optimizer.lower())
+        names = {f.name for f in dataclasses.fields(cls)} if cls else set()
+        settings = dict(self.optimizer_settings)
+        for name in ("momentum", "weight_decay"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if cls is not None and name not in names:
+                raise UsageError(
+                    f"{name}={value} has no effect on optimizer {self.optimizer!r}; "
+                    f"choose one that has it, or leave it out."
+                )
+            settings[name] = value
+        if cls is None or "learning_rate" in names:
+            settings["learning_rate"] = self._rate(cls)
+        elif self.learning_rate is not None:
+            raise UsageError(
+                f"optimizer {self.optimizer!r} finds its own step length; leave out learning_rate."
+            )
+        return self._wrapped(make_optimizer(self.optimizer, **settings))
+
+    def _rate(self, cls: Any) -> Any:
+        base = self.learning_rate
+        if base is None and cls is not None:
+            base = cls().learning_rate.learning_rate
+        if not isinstance(self.schedule, str):
+            return self.schedule
+        return make_schedule(self.schedule, base, warmup=self.warmup,
+                             **dict(self.schedule_settings))
+
+    def _wrapped(self, rule: Any) -> Any:
+        if self.clip_value is not None:
+            rule = ClipByValue(rule, self.clip_value)
+        if self.clip_norm is not None:
+            rule = ClipByNorm(rule, self.clip_norm)
+        if self.average is not None:
+            rule = Averaged(rule, self.average)
+        return rule
+
+    def make_model(self, inputs: tuple[int, ...], outputs: int) -> Any:
+        """The model, fitted to the shapes of the data."""
+        if not isinstance(self.model, str):
+            return self.model.bind(inputs, outputs) if hasattr(self.model, "bind") else self.model
+        settings: dict[str, Any] = {}
+        if self.model == "mlp":
+            settings = {
+                "hidden": self.hidden, "activation": self.activation,
+                "initializer": self.initializer, "norm": self.norm, "dropout": self.dropout,
+            }
+        return make_model(self.model, **settings).bind(inputs, outputs)
+
+    def make_loss(self, task: str, classes: int) -> Any:
+        """The loss for the task."""
+        name = self.loss
+        settings: dict[str, Any] = {}
+        if name == "auto":
+            name = "squared" if task == "regression" else "log_loss" if classes > 2 else "binary"
+        if self.label_smoothing is not None:
+            settings["label_smoothing"] = self.label_smoothing
+        return make_loss(name, **settings)
+
+    def spec(self, inputs: tuple[int, ...], outputs: int, task: str) -> RunSpec:
+        """The run: model, loss, penalty, optimizer and stopping rule put together.
+
+        `outputs`: number of classes, or of regression targets.
+        """
+        loss = self.make_loss(task, outputs)
+        objective = Objective(
+            model=self.make_model(inputs, loss.outputs_for(outputs)),
+            loss=loss,
+            penalty=Penalty(l1=self.l1, l2=self.l2),
+        )
+        infinity = float("inf")
+        return RunSpec(
+            objective=objective,
+            optimizer=self.make_optimizer(),
+            stop=StopRule(
+                tolerance=self.tolerance,
+                target=-infinity if self.target is None else self.target,
+                patience=infinity if self.patience is None else self.patience,
+                min_delta=self.min_delta,
+            ),
+            probes=self.probes,
+            deterministic=self.batch_size == "full" and not objective.uses_key,
+        )
