@@ -1,0 +1,101 @@
+"""What the methods that look at one fixed objective share: the flat view, and the cached point.
+
+A line search compares f at several points, so the objective must be the same each time: these
+methods are for functions and for full-batch training. Each gradient is spent once: the point that a
+step arrives at is kept in the state with its value and gradient, and the next step starts from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from steepest.core.errors import UsageError
+from steepest.core.record import part, record
+from steepest.core.types import Evaluate, Horizon, Params
+
+
+class Point(NamedTuple):
+    """A point x with f(x), the gradient (all vectors of n numbers), and the objective's aux."""
+
+    x: Any
+    value: Any
+    gradient: Any
+    aux: Any = ()
+
+
+@record
+class Held:
+    """The state common to the deterministic methods.
+
+    `evaluations` made since the last step was reported (`start` makes one, which the first step
+    reports), and whether the method has `failed`: it then stays where it is, at no further cost.
+    """
+
+    point: Point = part()
+    evaluations: Any = part()
+    failed: Any = part()
+
+
+class Deterministic:
+    """Base of the methods that need a deterministic objective; not tied to any horizon."""
+
+    deterministic = True
+
+    def bind(self, horizon: Horizon):
+        """Itself: no setting of a deterministic method depends on the length of the run."""
+        return self
+
+
+Flat = Callable[[Any], Point]
+
+
+def flat(evaluate: Evaluate, params: Params) -> tuple[Flat, Any, Callable[[Any], Params]]:
+    """`(evaluate on vectors, params as a vector, vector -> params)`.
+
+    Raises `UsageError` where the leaves of `params` are not all of one floating type.
+    """
+    leaves = jax.tree.leaves(params)
+    types = sorted({str(jnp.asarray(x).dtype) for x in leaves})
+    if len(types) != 1 or not jnp.issubdtype(types[0], jnp.floating):
+        raise UsageError(
+            f"params must hold numbers of one floating type, got {', '.join(types) or 'nothing'}: "
+            "convert them with jax.tree.map(lambda a: jnp.asarray(a, float), params)."
+        )
+    x, unravel = ravel_pytree(params)
+
+    def at(x) -> Point:
+        e = evaluate(unravel(x))
+        return Point(x, jnp.asarray(e.value, x.dtype), ravel(e.gradient), e.aux)
+
+    return at, x, unravel
+
+
+def ravel(t: Params) -> Any:
+    """The leaves of a tree, of one type, as one vector."""
+    parts = [jnp.ravel(x) for x in jax.tree.leaves(t)]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
+def first(evaluate: Evaluate, params: Params) -> Held:
+    """The state before the first step: one evaluation."""
+    at, x, _ = flat(evaluate, params)
+    return Held(at(x), jnp.ones((), jnp.int32), jnp.zeros((), bool))
+
+
+def refuse_proximal(method: Any, proximal: Any) -> None:
+    """Raise `UsageError` where a method that follows the gradient alone is given a proximal term."""
+    if proximal is not None:
+        raise UsageError(
+            f"{type(method).__name__} works on smooth objectives only and cannot take bounds or an "
+            "L1 penalty: use FISTA, BacktrackingGD or BarzilaiBorwein."
+        )
+
+
+def pick(condition: Any, a: Any, b: Any) -> Any:
+    """`a` where the scalar `condition` holds, else `b`, leaf by leaf."""
+    return jax.tree.map(lambda p, q: jnp.where(condition, p, q), a, b)

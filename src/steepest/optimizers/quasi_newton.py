@@ -1,0 +1,178 @@
+"""Quasi-Newton methods: the inverse Hessian learned from differences of gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from steepest.core.record import part, record, static
+from steepest.core.types import Evaluate, Params, Proximal, Stepped
+from steepest.optimizers.deterministic import (
+    Deterministic,
+    Held,
+    first,
+    flat,
+    pick,
+    ravel,
+    refuse_proximal,
+)
+from steepest.optimizers.line_search import Found, StrongWolfe
+
+
+@record
+class LBFGSState:
+    """The last m pairs s = x' - x and y = g' - g, in rows of `s` and `y`, in a ring.
+
+    `inverse` is R^-1, where R is the upper triangle of S Y^T in order of age; `curvature` holds
+    s_i . y_i; `slot` is the row to be written next, `gamma` the scale of the first matrix.
+    Rows not written yet are zero, and so count for nothing.
+    """
+
+    held: Held = part()
+    s: Any = part()
+    y: Any = part()
+    inverse: Any = part()
+    curvature: Any = part()
+    gamma: Any = part()
+    slot: Any = part()
+    length: Any = part()
+
+
+@record
+class LBFGS(Deterministic):
+    """L-BFGS: the BFGS direction from the last `memory` pairs s_k = x_{k+1} - x_k, y_k = g_{k+1} - g_k.
+
+        d = -H g,   H = V^T H_0 V + ...,   H_0 = gamma I,   gamma = s . y / y . y   of the last pair
+
+    followed by a line search. The two loops of the recursion are the triangular systems
+    R a = S g and R^T b = D a - gamma Y q, with q = g - Y^T a, D = diag(s_i . y_i), and
+    d = -(gamma q + S^T b). Here R^-1 is kept and grows by a column with each pair, so that an
+    iteration is five products with the m x n matrices S and Y and nothing sequential.
+
+    A pair without positive curvature is left out. Where the search fails, the memory is dropped
+    and the step goes along -g. Memory: 2 m n numbers.
+
+    Sources: Nocedal, "Updating quasi-Newton matrices with limited storage", Math. Comp. 35 (1980),
+    773-782; Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices", Math. Prog. 63
+    (1994), 129-156, theorem 2.2.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from steepest.core.types import Evaluation
+    >>> f = lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+    >>> evaluate = lambda x: Evaluation(*jax.value_and_grad(f)(x))
+    >>> method, x = LBFGS(), jnp.array([-1.2, 1.0])
+    >>> state, step = method.start(evaluate, x), jax.jit(lambda x, s: method.step(evaluate, x, s))
+    >>> for _ in range(40):
+    ...     stepped = step(x, state)
+    ...     x, state = stepped.params, stepped.state
+    >>> bool(jnp.allclose(x, 1.0, atol=1e-3))
+    True
+    """
+
+    memory: int = static(10, help="pairs kept, m")
+    search: StrongWolfe = part(factory=StrongWolfe, help="the line search")
+
+    def start(self, evaluate: Evaluate, params: Params) -> LBFGSState:
+        """One evaluation at `params`; an empty memory."""
+        held = first(evaluate, params)
+        x = held.point.x
+        m = int(self.memory)
+        one = jnp.ones((), x.dtype)
+        return LBFGSState(
+            held=held,
+            s=jnp.zeros((m, x.size), x.dtype),
+            y=jnp.zeros((m, x.size), x.dtype),
+            inverse=jnp.zeros((m, m), x.dtype),
+            curvature=jnp.zeros((m,), x.dtype),
+            gamma=first_step(held.point.gradient),
+            slot=jnp.zeros((), jnp.int32),
+            length=one,
+        )
+
+    def step(
+        self,
+        evaluate: Evaluate,
+        params: Params,
+        state: LBFGSState,
+        proximal: Proximal | None = None,
+    ) -> Stepped:
+        """One direction and one line search; raises `UsageError` for a `proximal` term."""
+        refuse_proximal(self, proximal)
+        at, _, unravel = flat(evaluate, params)
+        held = state.held
+        found = self.search(
+            at, held.point, -_two_loops(state, held.point.gradient), step=1.0,
+            second=-held.point.gradient,
+            second_step=state.length * first_step(held.point.gradient), skip=held.failed,
+        )  # fmt: skip
+        state = _remember(state, found)
+        return stepped(unravel, held, state, found)
+
+
+def _two_loops(state: LBFGSState, g):
+    """H g."""
+    a = state.inverse @ (state.s @ g)
+    q = g - a @ state.y
+    b = (state.curvature * a - state.gamma * (state.y @ q)) @ state.inverse
+    return state.gamma * q + b @ state.s
+
+
+def _remember(state: LBFGSState, found: Found) -> LBFGSState:
+    """The memory with the pair of this step, unless its curvature is not positive."""
+    old, new = state.held.point, found.point
+    s, y = new.x - old.x, new.gradient - old.gradient
+    sy, yy = jnp.vdot(s, y), jnp.vdot(y, y)
+    good = curved(sy, found)
+    fresh = found.second | found.failed  # the memory led nowhere: drop it
+    slots = jnp.arange(state.curvature.size, dtype=jnp.int32)
+    here = slots == state.slot
+    keep = ~(fresh | (here & good))
+
+    # Without row and column `slot`, R^-1 is the inverse of R without them, as R is triangular.
+    inverse = jnp.where(keep[:, None] & keep[None, :], state.inverse, 0)
+    rho = 1 / jnp.where(good, sy, jnp.ones_like(sy))
+    column = jnp.where(here, rho, -rho * (inverse @ (state.s @ y)))
+    inverse = jnp.where((here & good)[None, :], column[:, None], inverse)
+    write = (here & good)[:, None]
+    length = jnp.linalg.norm(s)
+    return LBFGSState(
+        held=Held(new, jnp.zeros((), jnp.int32), found.failed),
+        s=jnp.where(write, s, state.s),
+        y=jnp.where(write, y, state.y),
+        inverse=inverse,
+        curvature=jnp.where(here & good, sy, jnp.where(keep, state.curvature, 0)),
+        gamma=jnp.where(good, sy / yy, state.gamma),
+        slot=jnp.where(good, (state.slot + 1) % state.curvature.size, state.slot),
+        length=jnp.where(length > 0, length, state.length),
+    )
+
+
+def curved(sy, found: Found):
+    """Whether s . y is positive beyond rounding: at least eps times the decrease that was due."""
+    due = -found.slope * found.step
+    return (sy > jnp.finfo(sy.dtype).eps * due) & ~found.failed & jnp.isfinite(sy)
+
+
+def first_step(gradient):
+    """1 / |g|, so that the first trial has length 1; 1 at a stationary point."""
+    size = jnp.linalg.norm(gradient)
+    return jnp.where(size > 0, 1 / jnp.where(size > 0, size, 1), 1)
+
+
+def stepped(unravel, held: Held, state: Any, found: Found) -> Stepped:
+    """What a step reports: value and gradient where it started, params where it arrived.
+
+    A point whose gradient is exactly zero is no failure: the step has length zero.
+    """
+    return Stepped(
+        params=unravel(found.point.x),
+        state=state,
+        value=held.point.value,
+        gradient=unravel(held.point.gradient),
+        aux=held.point.aux,
+        learning_rate=found.step,
+        evaluations=held.evaluations + found.evaluations,
+        failed=found.failed & jnp.any(held.point.gradient != 0),
+    )
