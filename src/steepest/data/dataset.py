@@ -1,0 +1,161 @@
+"""`Table`: rows as read, before any encoding; `Arrays`: the numbers that training sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from steepest.core.errors import DataError
+
+if TYPE_CHECKING:
+    from steepest.data.split import Split
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Encoded rows: inputs, targets and weights, with the rows on the first axis.
+
+    `x` is a contiguous float array of shape (n, features...); `y` is an int32 class index (n,), a
+    float target (n,) or (n, k) in scaled units, or None where there is no target; `weight` is a
+    float (n,) or None, which means 1 for every row.
+    """
+
+    x: np.ndarray
+    y: np.ndarray | None = None
+    weight: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where rows came from, so that a resumed run can tell whether they are still the same.
+
+    `place` is a path, a bundled name, or a word for rows from memory. The checksum is computed when
+    `fingerprint` is first read, as it costs a pass over the bytes.
+    """
+
+    place: str
+    paths: tuple[str, ...] = ()
+    held: tuple[Any, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """`{"path", "size", "sha256"}`: the size in bytes, the SHA-256 of all bytes."""
+        digest, size = hashlib.sha256(), 0
+        for path in self.paths:
+            digest.update(os.path.basename(path).encode())
+            with open(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                    size += len(block)
+        for array in self.held:
+            size += _digest(digest, array)
+        return {"path": self.place, "size": size, "sha256": digest.hexdigest()}
+
+
+def _digest(digest, array) -> int:
+    if isinstance(array, pl.DataFrame):
+        return sum(_digest(digest, array[name].alias(name)) for name in array.columns)
+    if isinstance(array, pl.Series):
+        digest.update(f"{array.name} {array.dtype}".encode())
+        try:
+            hashes = array.hash(seed=0).to_numpy()
+        except pl.exceptions.PolarsError:
+            hashes = np.array([str(v) for v in array])
+        _digest(digest, hashes)
+        return int(array.estimated_size())
+    array = np.asarray(array)
+    digest.update(f"{array.dtype} {array.shape}".encode())
+    if array.dtype.hasobject:
+        digest.update(repr(array.tolist()).encode())
+    else:
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return int(array.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows as read, before encoding.
+
+    The inputs are either `frame` (named columns of any kind) or `x` (a numeric array of shape
+    (n, features...)). `y` is the raw target: a series or an array of shape (n,), an array of shape
+    (n, k) for several regression targets, or None. `weight` holds one number per row, or is None.
+    `image_shape` is (height, width, channels) where the rows are images, flattened or not. `test`
+    is a table that the user set apart for testing; `split` honours it. `notes` are sentences on
+    what was guessed.
+    """
+
+    frame: pl.DataFrame | None = None
+    x: np.ndarray | None = None
+    y: np.ndarray | pl.Series | None = None
+    weight: np.ndarray | None = None
+    name: str = "data"
+    target: str | tuple[str, ...] = "target"
+    task: Task | None = None
+    features: tuple[str, ...] = ()
+    image_shape: tuple[int, int, int] | None = None
+    source: Source = Source("memory")
+    test: Table | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.frame is None) == (self.x is None):
+            raise DataError(f"{self.name}: give the rows either as `frame` or as `x`, not both.")
+        n = len(self)
+        for what, values in (("the target", self.y), ("the weights", self.weight)):
+            if values is not None and len(values) != n:
+                raise DataError(
+                    f"{self.name}: {what} have {len(values)} rows but the inputs have {n}; "
+                    "they must be equal."
+                )
+        if not self.features:
+            object.__setattr__(self, "features", self._feature_names())
+
+    def _feature_names(self) -> tuple[str, ...]:
+        if self.frame is not None:
+            return tuple(self.frame.columns)
+        if self.x is not None and self.x.ndim == 2:
+            return tuple(f"x{i}" for i in range(self.x.shape[1]))
+        return ()
+
+    def __len__(self) -> int:
+        return self.frame.height if self.frame is not None else len(self.x)  # type: ignore[arg-type]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self)
+
+    def take(self, index: Sequence[int] | np.ndarray) -> Table:
+        """The rows of these indices, in this order; the test table stays behind."""
+        index = np.asarray(index)
+        return dataclasses.replace(
+            self,
+            frame=None if self.frame is None else self.frame[index],
+            x=None if self.x is None else self.x[index],
+            y=None if self.y is None else self.y[index],
+            weight=None if self.weight is None else self.weight[index],
+            test=None,
+        )
+
+    def split(self, validation: float = 0.15, test: float = 0.2, seed: int = 0) -> Split:
+        """Training, validation and test rows; see `steepest.data.split.split`."""
+        from steepest.data.split import split
+
+        return split(self, validation=validation, test=test, seed=seed)
+
+    def __repr__(self) -> str:
+        what = f"{self.rows} rows, {len(self.features) or self.x.shape[1:]} features"  # type: ignore[union-attr]
+        return f"Table({self.name!r}, {what}, target={self.target!r}, task={self.task!r})"
