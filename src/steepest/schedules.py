@@ -6,7 +6,8 @@ steps once the length of the run is known, and a duration of None into the whole
 listens (`ReduceOnPlateau`) the loss of that step.
 
     >>> from steepest.core.types import Horizon
-    >>> s = StepDecay(0.1, factor=0.5, every=10).bind(Horizon(steps_per_epoch=100, total_steps=5000))
+    >>> run = Horizon(steps_per_epoch=100, total_steps=5000)
+    >>> s = StepDecay(0.1, factor=0.5, every=10).bind(run)
     >>> [round(float(s.rate(step)), 4) for step in (0, 999, 1000, 2000)]
     [0.1, 0.1, 0.05, 0.025]
 
@@ -251,7 +252,7 @@ class ReduceOnPlateau(Schedule):
 
     The losses of each window (`every`: one epoch) are averaged. A window is good when its mean is
     below best - threshold |best|; after more than `patience` bad windows in a row the rate is
-    reduced, and the next `cooldown` windows are not counted. The rate does not fall below `minimum`.
+    reduced, and the next `cooldown` windows are not counted. `minimum` is the lowest rate.
     As torch's `ReduceLROnPlateau` (mode min, relative threshold).
     """
 
@@ -303,10 +304,10 @@ class ReduceOnPlateau(Schedule):
 class WarmUp(Schedule):
     """A linear rise in front of any schedule, whose own clock starts when the rise is over.
 
-    For t < d: eta_t = inner_0 (start + (1 - start) (t + 1) / d); then inner_(t-d). A schedule inside
-    that lasts the whole run lasts what is left of it. With t + 1 the first step is not lost at
-    rate 0 and the last one of the rise has the full rate (Goyal et al. 2017, section 2.2; Ma and
-    Yarats 2021).
+    For t < d: eta_t = inner_0 (start + (1 - start) (t + 1) / d); then inner_(t-d). A schedule
+    inside that lasts the whole run lasts what is left of it. With t + 1 the first step is not
+    lost at rate 0 and the last one of the rise has the full rate (Goyal et al. 2017, section 2.2;
+    Ma and Yarats 2021).
 
         >>> s = WarmUp(0.4, duration=4, unit="step")
         >>> [round(float(s.rate(step)), 3) for step in range(5)]

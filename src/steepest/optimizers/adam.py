@@ -1,4 +1,4 @@
-"""The Adam family: running means of the gradient and of its square, both corrected for their start."""
+"""The Adam family: running means of the gradient and of its square, corrected for their start."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ class Adam(Rule):
         b1, b2 = self.beta1, self.beta2
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g**2
-        return m / (1 - b1**t) * self.gain(t, m, v), m, v
+        return m * (1 / (1 - b1**t)) * self.gain(t, m, v), m, v
 
     def gain(self, t, m, v):
-        return 1 / (jnp.sqrt(v / (1 - self.beta2**t)) + self.epsilon)
+        # sqrt(v^) with the correction as a scalar factor: one division for each weight, not three.
+        correction = 1 / jnp.sqrt(1 - self.beta2**t)
+        return 1 / (jnp.sqrt(v) * correction + self.epsilon)
 
 
 @record
@@ -77,8 +79,9 @@ class AMSGrad(Adam):
 
 @record
 class NAdam(Adam):
-    """Adam with Nesterov's look-ahead: d = (b1 m/(1-b1^(t+1)) + (1-b1) g/(1-b1^t)) / (sqrt(v^) + eps).
+    """Adam with Nesterov's look-ahead: w <- w - eta m~ / (sqrt(v^) + eps).
 
+    m~ = b1 m/(1-b1^(t+1)) + (1-b1) g/(1-b1^t): the mean as it will be, were the next gradient g.
     Dozat, "Incorporating Nesterov momentum into Adam" (2016), with b1 constant, as in optax.
     """
 

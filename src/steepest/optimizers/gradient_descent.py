@@ -29,8 +29,8 @@ class GradientDescent(Rule):
 class Momentum(Rule):
     """The heavy ball: v <- b v + g; w <- w - eta v.
 
-    As in torch and optax the rate stands outside v, so a new rate acts at once; Polyak (1964) has it
-    inside. A constant gradient is amplified 1/(1-b) times. On a quadratic: eta < 2(1+b)/l.
+    As in torch and optax the rate stands outside v, so that a new rate acts at once; Polyak (1964)
+    has it inside. A constant gradient is amplified 1/(1-b) times. On a quadratic: eta < 2(1+b)/l.
     """
 
     momentum: float = number(0.9, least=0, below=1, help="momentum")
@@ -48,8 +48,8 @@ class Momentum(Rule):
 class Nesterov(Rule):
     """Momentum with look-ahead: v <- b v + g; w <- w - eta (g + b v).
 
-    Nesterov (1983) in the form of Sutskever et al. (2013), section 2, with the gradient taken at the
-    present weights, as torch and optax have it. On a quadratic: eta < 2(1+b)/((1+2b) l).
+    Nesterov (1983) in the form of Sutskever et al. (2013), section 2, with the gradient taken at
+    the present weights, as torch and optax have it. On a quadratic: eta < 2(1+b)/((1+2b) l).
     """
 
     momentum: float = number(0.9, least=0, below=1, help="momentum")

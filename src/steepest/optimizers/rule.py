@@ -1,4 +1,4 @@
-"""`Rule`: the base of first-order methods, w <- w - eta d, where each rule only says its direction d.
+"""`Rule`: the base of first-order methods, w <- w - eta d, where a rule only says its direction d.
 
 A rule is written for one array, as in its paper:
 
@@ -87,7 +87,7 @@ class Rule:
     # What a rule says, for one array.
 
     def direction(self, g: Array, w: Array | None, t: Array, *slots: Array) -> tuple[Array, ...]:
-        """`(d, *new_slots)` for gradient g, weights w (None if the caller gave none), step t >= 1."""
+        """`(d, *new_slots)` for gradient g, weights w (None if not given), step t >= 1."""
         raise NotImplementedError
 
     def gain(self, t: Array, *slots: Array) -> Array | float:
@@ -179,7 +179,7 @@ class Rule:
         )
 
     def metric(self, rate: Array, state: RuleState, params: Params) -> Params:
-        """eta gain for each array of `params` (a scalar, or one number per weight), after a step."""
+        """eta gain for each array of `params` (a scalar, or a number per weight), after a step."""
         ws, treedef = jax.tree.flatten(params)
         rows = zip(*(treedef.flatten_up_to(s) for s in state.slots), strict=True)
         slots = list(rows) if state.slots else [()] * len(ws)
