@@ -1,8 +1,20 @@
 """Layer 1: models f_w(x), each a frozen record with `bind`, `init`, `forward`, `decay_mask`."""
 
+from steepest.models.custom import Custom, from_equinox, from_flax, from_nnx
 from steepest.models.layers import ACTIVATIONS, INITIALIZERS
 from steepest.models.linear import Linear
 from steepest.models.mlp import MLP
 from steepest.models.registry import MODELS, model
 
-__all__ = ["ACTIVATIONS", "INITIALIZERS", "MLP", "MODELS", "Linear", "model"]
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALIZERS",
+    "MLP",
+    "MODELS",
+    "Custom",
+    "Linear",
+    "from_equinox",
+    "from_flax",
+    "from_nnx",
+    "model",
+]

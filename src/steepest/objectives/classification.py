@@ -64,17 +64,28 @@ class LogLoss(ClassificationLoss):
 class BinaryLogLoss(ClassificationLoss):
     """log(1 + exp(f)) - y f, the cross-entropy of one logit and a target y in [0, 1].
 
+    With `label_smoothing` e the target is (1 - e) y + e / 2.
+
     With `multilabel=True` there are k labels, each 0 or 1, targets have shape (rows, k), and the
     loss of a row is the mean over its labels; a row counts as right when all its labels are.
 
     Source: Cox 1958; written with softplus, so that large logits do not overflow.
     """
 
+    label_smoothing: float | None = number(
+        None, least=0, below=1, optional=True, help="share of the target spread over both classes"
+    )
     multilabel: bool = static(False, choices=(True, False), help="k labels instead of two classes")
+
+    def __post_init__(self):
+        set_field(self, "label_smoothing", off_if_zero(self.label_smoothing))
 
     def __call__(self, outputs, targets):
         """softplus(f) - y f."""
         f, y = align(outputs, targets)
+        if self.label_smoothing is not None:
+            e = jnp.asarray(self.label_smoothing, f.dtype)
+            y = (1 - e) * y + e / 2
         # softplus(f) - y f as a sum of two terms that are never negative, for accuracy:
         return jnp.mean(y * jax.nn.softplus(-f) + (1 - y) * jax.nn.softplus(f), axis=-1)
 

@@ -26,6 +26,7 @@ LOSSES: dict[str, type[Loss]] = {
     "poisson": Poisson,
     "log_loss": LogLoss,
     "binary_log_loss": BinaryLogLoss,
+    "binary": BinaryLogLoss,
     "hinge": Hinge,
     "squared_hinge": SquaredHinge,
 }

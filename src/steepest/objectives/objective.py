@@ -4,7 +4,8 @@ Both have the same interface, the one that the engine's loop calls:
 
     init(key) -> (params, buffers)
     evaluate(params, buffers, batch, key) -> Evaluation(value, gradient, aux=new buffers)
-    proximal(params, metric) -> params        where `sparse`, else the loop leaves it out
+    proximal(params, metric) -> params        or None where there is no L1 part
+    weight(batch) -> scalar                   how many rows a batch counts for
     measure(params, buffers, batch) -> sums   of blocks, which may be added
     metrics(sums) -> dict
 """
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 
 from steepest.core.errors import UsageError
 from steepest.core.record import number, part, record, replace, set_field, static
-from steepest.core.types import Evaluation
+from steepest.core.types import Evaluation, Proximal
 from steepest.models.registry import model as find_model
 from steepest.objectives.loss import weighted_sum
 from steepest.objectives.losses import loss as find_loss
@@ -77,11 +78,6 @@ class Objective:
             )
 
     @property
-    def sparse(self) -> bool:
-        """Whether steps need `proximal`."""
-        return self.penalty.sparse
-
-    @property
     def uses_key(self) -> bool:
         """Whether `evaluate` draws random numbers (dropout)."""
         return bool(getattr(self.model, "uses_key", False))
@@ -101,7 +97,7 @@ class Objective:
             params, buffers, batch.x, key, train=train, weight=batch.weight
         )
         losses = self.loss(outputs, batch.y)
-        w = jnp.asarray(ones(batch, losses), losses.dtype)
+        w = jnp.asarray(row_weights(batch, losses), losses.dtype)
         value = weighted_sum(w, losses)
         if self.reduction == "mean":
             total = jnp.sum(w)
@@ -116,20 +112,26 @@ class Objective:
         (value, new), gradient = jax.value_and_grad(self.smooth, has_aux=True)(
             params, buffers, batch, key
         )
-        if self.sparse:
+        if self.penalty.sparse:
             value = value + self.penalty.rough(params, self.model.decay_mask(params))
         return Evaluation(value, gradient, new)
 
-    def proximal(self, params: Params, metric: Any) -> Params:
-        """The proximal operator of the L1 part; without one, `params`. See `Penalty.proximal`."""
-        if not self.sparse:
-            return params
+    @property
+    def proximal(self) -> Proximal | None:
+        """`proximal(params, metric)` of the L1 part, see `Penalty.proximal`; None without one."""
+        return self._proximal if self.penalty.sparse else None
+
+    def _proximal(self, params: Params, metric: Any) -> Params:
         return self.penalty.proximal(params, metric, self.model.decay_mask(params))
+
+    def weight(self, batch: Batch) -> Array:
+        """sum_i weight_i: how many rows the batch counts for."""
+        return jnp.sum(row_weights(batch, jnp.asarray(batch.x)))
 
     def measure(self, params: Params, buffers: Any, batch: Batch) -> dict:
         """Sums for `metrics` over these rows, without penalty, dropout and batch statistics."""
         outputs, _ = self.model.forward(params, buffers, batch.x, train=False)
-        return self.loss.sums(outputs, batch.y, ones(batch, outputs), self.centre)
+        return self.loss.sums(outputs, batch.y, row_weights(batch, outputs), self.centre)
 
     def metrics(self, sums: dict) -> dict:
         """`loss` and `accuracy`, or `loss`, `r2` and `rmse`."""
@@ -169,11 +171,6 @@ class FunctionObjective:
                 set_field(self, "gradient", _WithoutFirst(self.gradient))
 
     @property
-    def sparse(self) -> bool:
-        """Whether steps need `proximal`: never."""
-        return False
-
-    @property
     def uses_key(self) -> bool:
         """Whether `evaluate` draws random numbers: never."""
         return False
@@ -202,9 +199,14 @@ class FunctionObjective:
             raise UsageError(f"gradient must give a tree like x0, {needed}, got {given}.")
         return Evaluation(value, jax.tree.map(_like, gradient, params), ())
 
-    def proximal(self, params: Params, metric: Any) -> Params:
-        """`params`: there is no L1 part."""
-        return params
+    @property
+    def proximal(self) -> None:
+        """None: there is no L1 part."""
+        return None
+
+    def weight(self, batch: Any) -> Array:
+        """1: a function is one row."""
+        return jnp.ones(())
 
     def measure(self, params: Params, buffers: Any = (), batch: Any = None) -> dict:
         """f(w), as sums of one row."""
@@ -216,9 +218,9 @@ class FunctionObjective:
         return {"loss": sums["loss"] / sums["weight"]}
 
 
-def ones(batch: Batch, like: Array) -> Array:
+def row_weights(batch: Batch, like: Array) -> Array:
     """The weights of a batch, ones where there are none."""
-    return jnp.ones(like.shape[:1], like.dtype) if batch.weight is None else batch.weight
+    return jnp.ones(like.shape[:1]) if batch.weight is None else batch.weight
 
 
 def _call(params, function, *args):

@@ -67,7 +67,7 @@ class Penalty:
             if not penalised:
                 return w
             t = jnp.asarray(size, w.dtype) * jnp.asarray(self.l1, w.dtype)
-            return jnp.sign(w) * jnp.maximum(jnp.abs(w) - t, 0)
+            return w - jnp.clip(w, -t, t)  # exact zeros, none of them -0.0
 
         return jax.tree.map(shrink, jax.tree.broadcast(metric, params), mask, params)
 
