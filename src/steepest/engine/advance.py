@@ -105,9 +105,47 @@ def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) ->
     return over_runs(carry, layout.seeds, layout.cells, axes)(spec, keys, initial, batch)
 
 
+@partial(jax.jit, static_argnames=("layout",))
+def measure_rows(objective: Any, points: Any, block: Any, layout: Layout) -> dict:
+    """The sums of `objective.measure` over a block of rows at (params, buffers) of every run."""
+
+    def sums(objective, point, block):
+        return objective.measure(*point, block)
+
+    axes = ("cell", "run", None)
+    return over_runs(sums, layout.seeds, layout.cells, axes)(objective, points, block)
+
+
+@jax.jit
+def apply(model: Any, params: Any, buffers: Any, x: Any) -> Any:
+    """f_w(x) of one run, as at prediction time."""
+    return model.forward(params, buffers, x, train=False)[0]
+
+
+@partial(jax.jit, static_argnames=("layout",))
+def metrics(objective: Any, sums: Any, layout: Layout) -> dict:
+    """What `objective.metrics` makes of the sums over all blocks, for every run."""
+    axes = ("cell", "run")
+    f = over_runs(lambda o, s: o.metrics(s), layout.seeds, layout.cells, axes)
+    return f(objective, sums)
+
+
+@partial(jax.jit, static_argnames=("layout",))
+def evaluate(spec: RunSpec, params: Any, buffers: Any, batch: Any, layout: Layout) -> Any:
+    """Value and gradient of every run's objective at `params`; deterministic objectives only."""
+
+    def here(spec, params, buffers, batch):
+        found = spec.objective.evaluate(params, buffers, batch, None)
+        return found.value, found.gradient
+
+    axes = ("cell", "run", "run", None)
+    return over_runs(here, layout.seeds, layout.cells, axes)(spec, params, buffers, batch)
+
+
 @partial(jax.jit, static_argnames=("layout",), donate_argnames=("carry",))
-def advance(spec: RunSpec, carry: Carry, chunk: Chunk, data: Any, held: Any,
-            layout: Layout) -> tuple[Carry, dict, dict]:
+def advance(
+    spec: RunSpec, carry: Carry, chunk: Chunk, data: Any, held: Any, layout: Layout
+) -> tuple[Carry, dict, dict]:
     """`(carry, step records, epoch records)` after a chunk.
 
     Records are trees of (records, seeds, cells, ...) and (segments, seeds, cells).
@@ -166,9 +204,14 @@ def _chunk(spec, carry, chunk, data, held, layout):
 
     def blank(f, rows):
         shapes = jax.eval_shape(f)
-        return jax.tree.map(lambda s: jnp.full((rows, *s.shape), jnp.nan, s.dtype)
-                            if jnp.issubdtype(s.dtype, jnp.floating)
-                            else jnp.zeros((rows, *s.shape), s.dtype), shapes)
+        return jax.tree.map(
+            lambda s: (
+                jnp.full((rows, *s.shape), jnp.nan, s.dtype)
+                if jnp.issubdtype(s.dtype, jnp.floating)
+                else jnp.zeros((rows, *s.shape), s.dtype)
+            ),
+            shapes,
+        )
 
     step_records = blank(lambda: step(spec, carry, batch_of(0), key_of(0))[1], layout.records)
     epoch_records = blank(lambda: measure(spec, carry, held)[1], chunk.stops.shape[0])

@@ -49,21 +49,20 @@ class Plan:
     def capacity(self) -> int:
         """Steps that a chunk can hold: a shape of the program, so a function of sizes alone."""
         if self.chunk_steps is not None:
-            return min(self.chunk_steps, max(self.steps, 1))
+            return self.chunk_steps
         most = RECORD_ROWS * self.every
         if self.orders:
             row = self.orders[0].batch_size * (self.row_bytes + 4) * len(self.orders)
             most = min(most, max(1, GATHER_BYTES // max(row, 1)))
-        if self.steps_per_epoch and most > self.steps_per_epoch:
-            most -= most % self.steps_per_epoch
-        return max(1, min(most, self.steps))
+        # A power of two at least as large as the run: runs of other lengths share the program.
+        return min(most, 1 << max(self.steps - 1, 0).bit_length())
 
     @property
     def segments(self) -> int:
         """Segments that a chunk can hold."""
         if not self.steps_per_epoch:
             return 1
-        return self.capacity // self.steps_per_epoch + 2
+        return 1 << (self.capacity // self.steps_per_epoch + 1).bit_length()
 
     @property
     def records(self) -> int:
@@ -170,7 +169,7 @@ def drive(
     """
     trace = Trace(seeds=np.arange(layout.seeds), cells=layout.cells) if trace is None else trace
     began = time.perf_counter()
-    at, count = first, plan.capacity
+    at, count, compiled = first, plan.steps_per_epoch or 64, False
     reason = Reason.NONE
     with Interrupt().watching() as interrupt:
         while at < plan.steps:
@@ -193,10 +192,9 @@ def drive(
                 reason = Reason.MAX_TIME
             if reason is not Reason.NONE or not going:
                 break
-            if took > chunk_seconds:
-                count = max(1, int(count * chunk_seconds / took))
-            elif took < chunk_seconds / 2:
-                count *= 2
+            if compiled or took < chunk_seconds:
+                count = max(1, math.ceil(count * min(chunk_seconds / took, 16)))
+            compiled = True
     carry = end(carry, reason if reason is not Reason.NONE else Reason.MAX_STEPS)
     return carry, trace, time.perf_counter() - began
 

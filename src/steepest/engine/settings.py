@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from steepest.core.errors import UsageError, suggest
+from steepest.core.errors import UsageError
 from steepest.core.record import number, record, static
 from steepest.engine.spec import RunSpec
 from steepest.engine.stop import StopRule
@@ -16,7 +16,6 @@ from steepest.objectives.regularizers import Penalty
 from steepest.optimizers.registry import OPTIMIZERS
 from steepest.optimizers.registry import optimizer as make_optimizer
 from steepest.optimizers.wrap import Averaged, ClipByNorm, ClipByValue
-from steepest.schedules import SCHEDULES
 from steepest.schedules import schedule as make_schedule
 
 
@@ -32,33 +31,39 @@ class Settings:
     activation: Any = static("relu", help="activation, or one per hidden layer")
     initializer: str = static("auto", help="how weights are drawn at the start")
     norm: str | None = static(None, choices=(None, "batch", "layer"), help="normalisation layers")
-    dropout: float | None = number(None, optional=True, least=0, below=1,
-                                   help="share of hidden units dropped in training")
+    dropout: float | None = number(
+        None, optional=True, least=0, below=1, help="share of hidden units dropped in training"
+    )
     loss: Any = static("auto", help="loss by name; auto: log-loss or squared error")
     l1: float = number(0.0, least=0, help="L1 penalty (proximal: exact zeros)")
     l2: float = number(0.0, least=0, help="L2 penalty, l2/2 |w|^2")
-    label_smoothing: float | None = number(None, optional=True, least=0, below=1,
-                                           help="probability spread over the other classes")
+    label_smoothing: float | None = number(
+        None, optional=True, least=0, below=1, help="probability spread over the other classes"
+    )
     optimizer: Any = static("adam", help="update rule by name, or an optimizer object")
     learning_rate: float | None = number(None, optional=True, above=0, help="step size")
-    momentum: float | None = number(None, optional=True, least=0, below=1,
-                                    help="momentum of the rules that have one")
-    weight_decay: float | None = number(None, optional=True, least=0,
-                                        help="decoupled weight decay")
+    momentum: float | None = number(
+        None, optional=True, least=0, below=1, help="momentum of the rules that have one"
+    )
+    weight_decay: float | None = number(None, optional=True, least=0, help="decoupled weight decay")
     optimizer_settings: tuple = static((), help="further settings of the rule: (name, value), ...")
-    clip_norm: float | None = number(None, optional=True, above=0,
-                                     help="largest norm of the gradient")
-    clip_value: float | None = number(None, optional=True, above=0,
-                                      help="largest entry of the gradient")
-    average: float | None = number(None, optional=True, least=0, below=1,
-                                   help="decay of the moving average of the weights")
+    clip_norm: float | None = number(
+        None, optional=True, above=0, help="largest norm of the gradient"
+    )
+    clip_value: float | None = number(
+        None, optional=True, above=0, help="largest entry of the gradient"
+    )
+    average: float | None = number(
+        None, optional=True, least=0, below=1, help="decay of the moving average of the weights"
+    )
     schedule: Any = static("constant", help="how the learning rate changes")
     schedule_settings: tuple = static((), help="settings of the schedule: (name, value), ...")
     warmup: float | None = number(None, optional=True, least=0, help="epochs of warm-up")
     batch_size: Any = static(32, help="examples a step, or full")
     epochs: float = number(100, above=0, help="passes over the training data, at most")
-    patience: float | None = number(None, optional=True, above=0,
-                                    help="epochs without better validation before stopping")
+    patience: float | None = number(
+        None, optional=True, above=0, help="epochs without better validation before stopping"
+    )
     min_delta: float = number(0.0, least=0, help="what counts as better")
     tolerance: float = number(0.0, least=0, help="gradient norm at which training has converged")
     target: float | None = number(None, optional=True, help="training loss at which to stop")
@@ -67,8 +72,9 @@ class Settings:
     standardize: bool = static(True, help="scale inputs to mean 0 and deviation 1")
     dtype: str = static("float32", choices=("float32", "float64"), help="number type")
     seed: int = static(0, help="seed of the split, the weights and the order")
-    probes: tuple = static(("loss", "gradient_norm", "step_norm", "learning_rate"),
-                           help="what each step records")
+    probes: tuple = static(
+        ("loss", "gradient_norm", "step_norm", "learning_rate"), help="what each step records"
+    )
     every: int | None = static(None, help="record each k-th step; None: at most 10,000 records")
 
     def __post_init__(self):
@@ -79,10 +85,8 @@ class Settings:
                 f"batch_size must be a whole number of at least 1, or 'full', got "
                 f"{self.batch_size!r}."
             )
-        if isinstance(self.schedule, str) and self.schedule not in SCHEDULES:
-            raise UsageError(
-                f"schedule {self.schedule!r} is not known; {suggest(self.schedule, SCHEDULES)}"
-            )
+        if self.batch_size == "full" and self.epochs != int(self.epochs):
+            raise UsageError(f"epochs={self.epochs} must be whole where batch_size is 'full'.")
         if self.every is not None and self.every < 1:
             raise UsageError(f"every must be at least 1, got {self.every}.")
 
@@ -115,10 +119,9 @@ class Settings:
         base = self.learning_rate
         if base is None and cls is not None:
             base = cls().learning_rate.learning_rate
-        if not isinstance(self.schedule, str):
-            return self.schedule
-        return make_schedule(self.schedule, base, warmup=self.warmup,
-                             **dict(self.schedule_settings))
+        return make_schedule(
+            self.schedule, base, warm_up=self.warmup, **dict(self.schedule_settings)
+        )
 
     def _wrapped(self, rule: Any) -> Any:
         if self.clip_value is not None:
@@ -136,8 +139,11 @@ class Settings:
         settings: dict[str, Any] = {}
         if self.model == "mlp":
             settings = {
-                "hidden": self.hidden, "activation": self.activation,
-                "initializer": self.initializer, "norm": self.norm, "dropout": self.dropout,
+                "hidden": self.hidden,
+                "activation": self.activation,
+                "initializer": self.initializer,
+                "norm": self.norm,
+                "dropout": self.dropout,
             }
         return make_model(self.model, **settings).bind(inputs, outputs)
 

@@ -106,5 +106,6 @@ def begin(spec: RunSpec, params: Params, buffers: Any, batch: Any, key: Any) -> 
 
 def stack(specs: list[RunSpec], dtype) -> RunSpec:
     """One spec whose leaves have a leading axis of cells; all must have the same structure."""
-    return jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]),
-                        *[tree.cast(s, dtype) for s in specs])
+    return jax.tree.map(
+        lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *[tree.cast(s, dtype) for s in specs]
+    )

@@ -32,9 +32,16 @@ def step(spec: RunSpec, carry: Carry, batch: Any, key: Any) -> tuple[Carry, dict
     gradient_norm = tree.norm(moved.gradient).astype(dtype)
     step_norm = tree.norm(tree.subtract(moved.params, carry.params)).astype(dtype)
     first_value = jnp.where(carry.step == 0, value, carry.first_value)
+    # Whether the step is taken must not hang on the step's own length where that can be avoided:
+    # the update would then be written, read again for its norm, and only then chosen.
+    still = (step_norm == 0) & ~jnp.asarray(moved.failed) if spec.deterministic else False
     reason = stop.after_step(
-        spec.stop, value=value, gradient_norm=gradient_norm, step_norm=step_norm,
-        first_value=first_value, failed=jnp.asarray(moved.failed), deterministic=spec.deterministic,
+        spec.stop,
+        value=value,
+        gradient_norm=gradient_norm,
+        first_value=first_value,
+        failed=jnp.asarray(moved.failed),
+        still=still,
     )
     reason = jnp.where(active, reason, carry.reason)
     going = reason == int(Reason.NONE)
@@ -106,8 +113,12 @@ def measure(spec: RunSpec, carry: Carry, held: Any) -> tuple[Carry, dict]:
         (epochs >= spec.stop.patience, Reason.PATIENCE),
         (stalled >= spec.stop.stall_patience, Reason.NO_PROGRESS),
     )
-    changes |= {"patience_best": seen, "patience_epochs": epochs, "stall_best": low,
-                "stall_epochs": stalled}
+    changes |= {
+        "patience_best": seen,
+        "patience_epochs": epochs,
+        "stall_best": low,
+        "stall_epochs": stalled,
+    }
     changes = {k: tree.where(active, v, getattr(carry, k)) for k, v in changes.items()}
     changes["reason"] = jnp.where(active, reason, carry.reason)
     return swap(carry, **changes), {n: _blank(active, v) for n, v in record.items()}

@@ -40,19 +40,18 @@ def first_of(*cases: tuple[Any, Reason]) -> Any:
     return reason
 
 
-def after_step(rule: StopRule, *, value, gradient_norm, step_norm, first_value, failed,
-               deterministic: bool):
+def after_step(rule: StopRule, *, value, gradient_norm, first_value, failed, still):
     """Why the run ends at the point that this step started from, or `NONE`.
 
     A run that converged, or whose value or gradient is not finite, ends before the step is taken.
+    `failed`: the optimizer found no step; `still`: its step has length zero.
     """
     finite = jnp.isfinite(value) & jnp.isfinite(gradient_norm)
     size = jnp.maximum(jnp.abs(first_value), jnp.ones_like(first_value))
     converged = (rule.tolerance > 0) & (gradient_norm <= rule.tolerance)
-    still = deterministic & (step_norm == 0) & ~failed
     return first_of(
         (value < rule.floor, Reason.UNBOUNDED),
-        (~finite | (~jnp.isfinite(step_norm) & ~converged), Reason.NOT_FINITE),
+        (~finite, Reason.NOT_FINITE),
         (value > rule.blow_up * size, Reason.BLOW_UP),
         (converged, Reason.GRADIENT),
         (value <= rule.target, Reason.TARGET),
