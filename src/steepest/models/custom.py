@@ -162,7 +162,7 @@ def from_nnx(make: Callable) -> Custom:
     """A `flax.nnx` module: `make(rngs) -> module`, so that each seed has its own start.
 
     Parameters are `nnx.Param`; other variables become buffers, random streams excepted: they are
-    seeded anew from the key of each step. `deterministic` and `use_running_average` are set as needed.
+    seeded anew from the key of each step. `deterministic` and `use_running_average` are set.
     Padding rows count in its batch normalisation; prefer batch sizes that leave none.
 
     Raises MissingExtraError without flax.
@@ -185,14 +185,18 @@ def from_nnx(make: Callable) -> Custom:
         _, params, _, buffers = split(make(nnx.Rngs(key)))
         return nnx.to_pure_dict(params), nnx.to_pure_dict(buffers)
 
+    def copied(state):
+        # Variables belong to the trace that made them; each call needs its own.
+        return jax.tree.map(lambda x: x, state)
+
     def filled(like, values):
-        like = jax.tree.map(lambda x: x, like)
+        like = copied(like)
         nnx.replace_by_pure_dict(like, values)
         return like
 
     def apply(params, buffers, x, key, train, weight):
         module = nnx.merge(
-            graph, filled(params_like, params), streams, filled(buffers_like, buffers)
+            graph, filled(params_like, params), copied(streams), filled(buffers_like, buffers)
         )
         module.set_attributes(raise_if_not_found=False, use_running_average=not train)
         module.set_attributes(
