@@ -45,14 +45,29 @@ class Chunk(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The static side of a chunk: sizes of its buffers and how runs lie on devices."""
+    """The static side of a chunk: sizes of its buffers, and how runs are grouped.
+
+    Runs are cut into `groups` equal groups along `axis`. The groups are computed side by side on as
+    many devices (`sharded`), or one after another on one: to the bit the same, because arithmetic
+    is fixed by the size of a group, not by where it is computed.
+    """
 
     seeds: int
     cells: int
     records: int
     every: int = 1
-    devices: int = 1
+    groups: int = 1
     axis: str = "cells"
+    sharded: bool = True
+
+    def group(self) -> Layout:
+        """The layout of one group."""
+        by_cell = self.axis == "cells"
+        return self._replace(
+            groups=1,
+            cells=self.cells // (self.groups if by_cell else 1),
+            seeds=self.seeds // (1 if by_cell else self.groups),
+        )
 
 
 def over_runs(f, seeds: int, cells: int, in_axes: tuple):
@@ -150,26 +165,59 @@ def advance(
 
     Records are trees of (records, seeds, cells, ...) and (segments, seeds, cells).
     """
-    if layout.devices == 1:
+    if layout.groups == 1:
         return _chunk(spec, carry, chunk, data, held, layout)
     by_cell = layout.axis == "cells"
-    run = P(None, AXIS) if by_cell else P(AXIS)
-    record = P(None, None, AXIS) if by_cell else P(None, AXIS)
-    seed, cell = (P(), P(AXIS)) if by_cell else (P(AXIS), P())
-    local = layout._replace(
-        devices=1,
-        cells=layout.cells // (layout.devices if by_cell else 1),
-        seeds=layout.seeds // (1 if by_cell else layout.devices),
-    )
-    chunk_spec = Chunk(rows=seed, first=P(), stops=P(), measure=P(), count=P(), keys=seed)
+    # On which axis each argument and result is cut; None: every group sees all of it.
+    run, record = (1, 2) if by_cell else (0, 1)
+    seed, cell = (None, 0) if by_cell else (0, None)
+    chunk_axes = Chunk(rows=seed, first=None, stops=None, measure=None, count=None, keys=seed)
+    in_axes, out_axes = (cell, run, chunk_axes, None, None), (run, record, record)
+
+    def group(*args):
+        return _chunk(*args, layout.group())
+
+    args = (spec, carry, chunk, data, held)
+    if layout.sharded:
+        return _side_by_side(group, args, in_axes, out_axes, layout.groups)
+    return _one_by_one(group, args, in_axes, out_axes, layout.groups)
+
+
+def _side_by_side(f, args, in_axes, out_axes, groups):
+    def place(axes):
+        def one(axis):
+            return P() if axis is None else P(*(None,) * axis, AXIS)
+
+        return jax.tree.map(one, axes, is_leaf=lambda a: a is None)
+
     program = jax.shard_map(
-        lambda *args: _chunk(*args, local),
-        mesh=mesh(layout.devices),
-        in_specs=(cell, run, chunk_spec, P(), P()),
-        out_specs=(run, record, record),
-        check_vma=False,
+        f, mesh=mesh(groups), in_specs=place(in_axes), out_specs=place(out_axes), check_vma=False
     )
-    return program(spec, carry, chunk, data, held)
+    return program(*args)
+
+
+def _one_by_one(f, args, in_axes, out_axes, groups):
+    def cut(axis, i, t):
+        def one(x):
+            size = x.shape[axis] // groups
+            return jax.lax.dynamic_slice_in_dim(x, i * size, size, axis)
+
+        return t if axis is None else jax.tree.map(one, t)
+
+    def join(axis, t):
+        def one(x):
+            x = jnp.moveaxis(x, 0, axis)
+            return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
+
+        return jax.tree.map(one, t)
+
+    def group(i):
+        return f(*jax.tree.map(
+            lambda axis, t: cut(axis, i, t), in_axes, args, is_leaf=lambda a: a is None
+        ))
+
+    out = jax.lax.map(group, jnp.arange(groups))
+    return tuple(join(axis, t) for axis, t in zip(out_axes, out, strict=True))
 
 
 def _chunk(spec, carry, chunk, data, held, layout):

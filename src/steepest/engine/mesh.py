@@ -33,10 +33,9 @@ def mesh(devices: int) -> Mesh:
     return Mesh(np.asarray(jax.devices()[:devices]), (AXIS,))
 
 
-def split(seeds: int, cells: int, devices: int | None = None) -> tuple[int, str]:
-    """`(devices to use, axis to split)`: cells if they divide evenly, else seeds, else no split."""
-    available = len(jax.devices()) if devices is None else devices
-    for n in range(min(available, seeds * cells), 1, -1):
+def split(seeds: int, cells: int) -> tuple[int, str]:
+    """`(groups, axis)`: a group a device, of cells if they divide evenly, else of seeds, else one."""
+    for n in range(min(len(jax.devices()), seeds * cells), 1, -1):
         if cells % n == 0:
             return n, "cells"
         if seeds % n == 0:

@@ -137,7 +137,7 @@ def run(
     max_seconds: float = math.inf,
     chunk_steps: int | None = None,
     chunk_seconds: float = 1.0,
-    devices: int | None = None,
+    sharded: bool = True,
 ) -> Runs:
     """Run every spec (a cell) from every seed, as one program.
 
@@ -180,8 +180,8 @@ def run(
             row_bytes=0 if train is None else train.x[:1].nbytes,
             chunk_steps=chunk_steps,
         )
-        count, axis = split(len(seeds), len(specs), devices)
-        layout = Layout(len(seeds), len(specs), plan.records, every, count, axis)
+        groups, axis = split(len(seeds), len(specs))
+        layout = Layout(len(seeds), len(specs), plan.records, every, groups, axis, sharded)
         keys = run_keys(seeds)
         data: Any = ()
         if train is not None:
