@@ -212,9 +212,11 @@ def _one_by_one(f, args, in_axes, out_axes, groups):
         return jax.tree.map(one, t)
 
     def group(i):
-        return f(*jax.tree.map(
-            lambda axis, t: cut(axis, i, t), in_axes, args, is_leaf=lambda a: a is None
-        ))
+        return f(
+            *jax.tree.map(
+                lambda axis, t: cut(axis, i, t), in_axes, args, is_leaf=lambda a: a is None
+            )
+        )
 
     out = jax.lax.map(group, jnp.arange(groups))
     return tuple(join(axis, t) for axis, t in zip(out_axes, out, strict=True))

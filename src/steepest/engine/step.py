@@ -26,10 +26,16 @@ def step(spec: RunSpec, carry: Carry, batch: Any, key: Any) -> tuple[Carry, dict
     def evaluate(w):
         return objective.evaluate(w, carry.buffers, batch, key)
 
-    moved = optimizer.step(evaluate, carry.params, carry.state, objective.proximal)
+    proximal = objective.proximal
+    moved = optimizer.step(evaluate, carry.params, carry.state, proximal)
     dtype = carry.value.dtype
     value = moved.value.astype(dtype)
-    gradient_norm = tree.norm(moved.gradient).astype(dtype)
+    slope = moved.gradient
+    if proximal is not None:
+        # With L1 or bounds the gradient does not vanish at a minimum; this residual does.
+        reached = proximal(tree.subtract(carry.params, slope), tree.map(jnp.ones_like, slope))
+        slope = tree.subtract(carry.params, reached)
+    gradient_norm = tree.norm(slope).astype(dtype)
     step_norm = tree.norm(tree.subtract(moved.params, carry.params)).astype(dtype)
     first_value = jnp.where(carry.step == 0, value, carry.first_value)
     # Whether the step is taken must not hang on the step's own length where that can be avoided:
