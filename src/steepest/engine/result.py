@@ -7,24 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import numpy as np
 
 from steepest.core.errors import DivergedError
 from steepest.core.outcome import Outcome
 from steepest.core.trace import Trace
-from steepest.data.dataset import Arrays, Table
+from steepest.data.dataset import Arrays
 from steepest.data.encode import Encoder
-from steepest.engine.advance import apply
-from steepest.engine.compiling import precision
-from steepest.engine.runs import BLOCK_ROWS, Runs, bucket, measure
+from steepest.engine.runs import Runs, measure
 from steepest.engine.settings import Settings
+from steepest.engine.trained import Trained, in_units
 
 Metrics = dict[str, float]
 
 
-@dataclass
-class Fit:
+@dataclass(kw_only=True)
+class Fit(Trained):
     """A trained model and how it came about.
 
     params, buffers:  the best weights, a pytree as the model made it, and its running statistics.
@@ -38,11 +36,6 @@ class Fit:
     """
 
     settings: Settings
-    encoder: Encoder
-    model: Any
-    loss: Any
-    params: Any
-    buffers: Any
     last_params: Any
     outcome: Outcome
     message: str
@@ -58,16 +51,6 @@ class Fit:
     sizes: dict[str, int] = field(default_factory=dict)
 
     @property
-    def w(self) -> np.ndarray:
-        """All weights and biases as one vector."""
-        return np.concatenate([np.ravel(x) for x in jax.tree.leaves(self.params)])
-
-    @property
-    def task(self) -> str:
-        """`classification` or `regression`."""
-        return self.encoder.task
-
-    @property
     def success(self) -> bool:
         """Whether the run gave a model, that is, did not diverge."""
         return self.outcome is not Outcome.DIVERGED
@@ -77,35 +60,6 @@ class Fit:
         if not self.success:
             raise DivergedError(self.message)
         return self
-
-    def outputs(self, data: Any) -> np.ndarray:
-        """f_w(x) for new rows: logits, or scaled predictions; shape (rows, outputs)."""
-        return self._outputs(self._arrays(data).x)
-
-    def predict(self, data: Any) -> np.ndarray:
-        """Labels, or values in the target's units, for new rows (a table, a frame or an array)."""
-        return self.encoder.decode(np.asarray(self.loss.predict(self.outputs(data))))
-
-    def predict_probabilities(self, data: Any) -> np.ndarray:
-        """The probability of each class, shape (rows, classes)."""
-        return np.asarray(self.loss.probabilities(self.outputs(data)))
-
-    def _arrays(self, data: Any) -> Arrays:
-        if isinstance(data, Arrays):
-            return data
-        table = data if isinstance(data, Table) else Table(**_inputs(data), name="the new rows")
-        return self.encoder.transform(table, np.dtype(self.settings.dtype))
-
-    def _outputs(self, x: np.ndarray) -> np.ndarray:
-        out = []
-        with precision(self.settings.dtype):
-            for first in range(0, max(len(x), 1), BLOCK_ROWS):
-                block = x[first : first + BLOCK_ROWS]
-                n = len(block)
-                fill = np.zeros((bucket(n) - n, *x.shape[1:]), x.dtype)
-                found = apply(self.model, self.params, self.buffers, np.concatenate([block, fill]))
-                out.append(np.asarray(found)[:n])
-        return np.concatenate(out)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as JSON: outcome, message, task, sizes and metrics."""
@@ -207,13 +161,14 @@ def fits_of(
             values = found.get(part)
             if values is None:
                 return None
-            return _in_units(encoder, {k: float(v[s, cell]) for k, v in values.items()})
+            return in_units(encoder, {k: float(v[s, cell]) for k, v in values.items()})
 
         train = metrics("train")
         assert train is not None
         out.append(
             Fit(
                 settings=settings,
+                dtype=settings.dtype,
                 encoder=encoder,
                 model=objective.model,
                 loss=objective.loss,
@@ -235,21 +190,3 @@ def fits_of(
             )
         )
     return out
-
-
-def _in_units(encoder: Encoder, metrics: Metrics) -> Metrics:
-    """Root mean squared and absolute errors in the units of the target; the rest as it is."""
-    scale = encoder.target_scale
-    if scale is None or np.ndim(scale):
-        return metrics
-    return {k: v * float(scale) if k in ("rmse", "mae") else v for k, v in metrics.items()}
-
-
-def _inputs(data: Any) -> dict[str, Any]:
-    """New rows as the fields of a Table: a frame by its columns, anything else as an array."""
-    if hasattr(data, "columns") or hasattr(data, "column_names"):
-        import polars as pl
-
-        frame = data if isinstance(data, pl.DataFrame) else pl.DataFrame(data)
-        return {"frame": frame}
-    return {"x": np.asarray(data)}

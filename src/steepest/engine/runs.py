@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from steepest.core import tree
@@ -215,19 +214,25 @@ def measure(runs: Runs, arrays: Arrays, which: str = "best") -> dict[str, np.nda
     chosen = [
         [getattr(runs, which)(s, c) for c in range(len(runs.specs))] for s in range(len(runs.seeds))
     ]
-    with precision(runs.dtype):
-        stacked = stack(list(runs.specs), runs.dtype)
-        points = jax.tree.map(
-            lambda *a: jnp.stack([jnp.asarray(x) for x in a]),
-            *[jax.tree.map(lambda *a: jnp.stack(a), *row) for row in chosen],
-        )
-        layout = Layout(len(runs.seeds), len(runs.specs), 0)
+    points = jax.tree.map(
+        lambda *a: np.stack(a), *[jax.tree.map(lambda *a: np.stack(a), *row) for row in chosen]
+    )
+    return measure_at([s.objective for s in runs.specs], points, arrays, runs.dtype)
+
+
+def measure_at(
+    objectives: Sequence[Any], points: Any, arrays: Arrays, dtype: str
+) -> dict[str, np.ndarray]:
+    """Loss and metrics at (params, buffers) with axes (seeds, cells), an objective a cell."""
+    layout = Layout(len(jax.tree.leaves(points)[0]), len(objectives), 0)
+    with precision(dtype):
+        objective = stack(objectives, dtype)
         blocks = blocks_of(arrays)
-        total = None
+        total: Any = None
         for i in range(len(blocks.x)):
             block = jax.tree.map(lambda a, i=i: a[i], blocks)
-            sums = jax.device_get(measure_rows(stacked.objective, points, block, layout))
-            sums = jax.tree.map(lambda a: a.astype(np.float64), sums)
+            sums = jax.device_get(measure_rows(objective, points, block, layout))
+            sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
             total = sums if total is None else jax.tree.map(np.add, total, sums)
-        found = metrics(stacked.objective, tree.cast(total, runs.dtype), layout)
+        found = metrics(objective, tree.cast(total, dtype), layout)
         return {k: np.asarray(v) for k, v in found.items()}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from steepest.core import tree
 from steepest.core.outcome import Reason
@@ -104,8 +106,18 @@ def begin(spec: RunSpec, params: Params, buffers: Any, batch: Any, key: Any) -> 
     )
 
 
-def stack(specs: list[RunSpec], dtype) -> RunSpec:
-    """One spec whose leaves have a leading axis of cells; all must have the same structure."""
+def stack(records: Sequence[Any], dtype: Any) -> Any:
+    """One record whose leaves have a leading axis of cells; all must have the same structure."""
     return jax.tree.map(
-        lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *[tree.cast(s, dtype) for s in specs]
+        lambda *x: np.stack([np.asarray(v) for v in x]), *[cast_host(r, dtype) for r in records]
     )
+
+
+def cast_host(t: Any, dtype: Any) -> Any:
+    """Floating leaves, Python's too, as NumPy arrays of `dtype`; nothing is put on a device."""
+
+    def one(x):
+        x = np.asarray(x)
+        return x.astype(dtype) if np.issubdtype(x.dtype, np.floating) else x
+
+    return jax.tree.map(one, t)
