@@ -153,7 +153,7 @@ def test_a_huge_value_at_prediction_stays_finite():
         (
             [[1.0], [np.inf], [2.0]],
             [0, 1, 0],
-            "column 'x0' is inf in row 2; inputs",
+            "column 'x0' is infinite in row 2",
         ),
         ([[1.0], [1e200], [2.0]], [0, 1, 0], "below 1e"),
         ([[np.nan], [np.nan]], [0, 1], "all values are missing"),
@@ -172,5 +172,5 @@ def test_later_rows_must_fit():
         encoder.transform(load((np.zeros((2, 3)), None)))
     with pytest.raises(DataError, match="is 'tulip' in row 2, a class"):
         encoder.transform(load((np.zeros((2, 4)), ["setosa", "tulip"])))
-    with pytest.raises(DataError, match="is inf in row 2"):
+    with pytest.raises(DataError, match="is infinite in row 2"):
         encoder.transform(load((np.array([[0.0] * 4, [np.inf] * 4]), None)))

@@ -89,7 +89,7 @@ def test_a_test_source_is_kept():
     ("call", "error", "words"),
     [
         (lambda: load("irs"), DataError, "did you mean 'iris'"),
-        (lambda: load("iris", drop=["a"]), UsageError, "does not apply to the named set"),
+        (lambda: load("iris", drop=["a"]), UsageError, "does not apply to 'iris'"),
         (lambda: load("iris", task="ranking"), UsageError, "task='ranking' is not known"),
         (lambda: load(pl.DataFrame(COLUMNS), target="z"), DataError, "columns are 'a', 'b'"),
         (lambda: load(pl.DataFrame(COLUMNS), drop=["z"]), DataError, "'z' is not there"),

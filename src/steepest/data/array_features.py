@@ -9,13 +9,11 @@ import numpy as np
 import polars as pl
 
 from steepest.core.errors import DataError
+from steepest.data.columns import FARTHEST, Warn
 from steepest.data.dataset import Table
 from steepest.data.moments import blocks, moments
 from steepest.data.report import ColumnReport
 from steepest.data.target import LIMIT, rows_text
-
-#: Scaled inputs farther out than this are taken as this far out, so that none overflows float32.
-FARTHEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class ArrayFeatures:
             lines.append(ColumnReport(name, "number", action, 1 + (i in self.flagged)))
         return lines
 
-    def transform(self, table: Table, dtype, warn) -> np.ndarray:
+    def transform(self, table: Table, dtype, warn: Warn) -> np.ndarray:
         """Encoded rows of `table`, contiguous, of `dtype`."""
         x = self._arrange(table, warn)
         flat = x.reshape(len(x), int(np.prod(self.shape)))
@@ -150,11 +148,12 @@ class ArrayFeatures:
             names = [self.names[i] if self.names else str(i) for i in np.flatnonzero(surprising)]
             warn(
                 f"{', '.join(names[:5])}: values are missing here but were never missing in "
-                "training; the training mean is put in their place."
+                "training; the training mean is put in their place.",
+                "missing",
             )
         return out.reshape(len(x), *self.inputs)
 
-    def _arrange(self, table: Table, warn) -> np.ndarray:
+    def _arrange(self, table: Table, warn: Warn) -> np.ndarray:
         """The array in training's features, by name where the table has names, else by place."""
         frame = table.frame
         if frame is not None and set(self.names) <= set(frame.columns):
@@ -169,8 +168,11 @@ class ArrayFeatures:
         if frame is not None:
             warn(
                 f"{table.name}: the columns are named otherwise than in training; "
-                "they are taken by their places."
+                "they are taken by their places.",
+                "names",
             )
+        if table.pads and x.ndim == 2 and len(self.shape) == 1:
+            return self._pad(x, warn)
         if tuple(x.shape[1:]) == self.shape:
             return x
         if self.whole and x.ndim > 1 and np.prod(x.shape[1:]) == np.prod(self.shape):
@@ -179,6 +181,13 @@ class ArrayFeatures:
             f"{table.name}: the rows have the shape {tuple(x.shape[1:])}, training had "
             f"{self.shape}; give rows of that shape."
         )
+
+    def _pad(self, x: np.ndarray, warn: Warn) -> np.ndarray:
+        """Rows of a sparse file: features that are not written are 0."""
+        d = self.shape[0]
+        if x.shape[1] > d:
+            warn(f"Features beyond {d} were never in training; they are left out.", "beyond")
+        return np.pad(x[:, :d], ((0, 0), (0, max(0, d - x.shape[1]))))
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -70,12 +70,8 @@ def _digest(digest, array) -> int:
         return sum(_digest(digest, array[name].alias(name)) for name in array.columns)
     if isinstance(array, pl.Series):
         digest.update(f"{array.name} {array.dtype}".encode())
-        try:
-            hashes = array.hash(seed=0).to_numpy()
-        except pl.exceptions.PolarsError:
-            hashes = np.array([str(v) for v in array])
-        _digest(digest, hashes)
-        return int(array.estimated_size())
+        _digest(digest, array.is_null().to_numpy())
+        return _digest(digest, _bytes(array))
     array = np.asarray(array)
     digest.update(f"{array.dtype} {array.shape}".encode())
     if array.dtype.hasobject:
@@ -83,6 +79,20 @@ def _digest(digest, array) -> int:
     else:
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return int(array.nbytes)
+
+
+def _bytes(series: pl.Series) -> np.ndarray:
+    """The values as an array; polars' own hashes change with its version, so they are not used."""
+    if series.dtype in (pl.Categorical, pl.Enum):
+        series = series.cast(pl.String)
+    if series.dtype == pl.String:
+        lengths = series.str.len_bytes().fill_null(0).to_numpy()
+        joined = str(series.fill_null("").str.join("").item()).encode()
+        return np.concatenate([lengths.view(np.uint8), np.frombuffer(joined, np.uint8)])
+    physical = series.to_physical()
+    if physical.dtype.is_numeric() or physical.dtype == pl.Boolean:
+        return physical.fill_null(0).to_numpy()
+    return np.array([str(v) for v in series])
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +103,8 @@ class Table:
     (n, features...)). `y` is the raw target: a series or an array of shape (n,), an array of shape
     (n, k) for several regression targets, or None. `weight` holds one number per row, or is None.
     `image_shape` is (height, width, channels) where the rows are images, flattened or not. `test`
-    is a table that the user set apart for testing; `split` honours it. `notes` are sentences on
+    is a table that the user set apart for testing; `split` honours it. `pads` says that features
+    beyond the last column are zero, as in sparse files. `notes` are sentences on
     what was guessed.
     """
 
@@ -108,6 +119,7 @@ class Table:
     image_shape: tuple[int, int, int] | None = None
     source: Source = Source("memory")
     test: Table | None = None
+    pads: bool = False
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

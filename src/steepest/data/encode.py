@@ -11,6 +11,7 @@ from steepest.core.errors import DataError, FileError
 from steepest.data.array_features import ArrayFeatures
 from steepest.data.dataset import Arrays, Table, Task
 from steepest.data.report import ColumnReport
+from steepest.data.table_features import TableFeatures
 from steepest.data.target import ClassTarget, NumberTarget, guess_task, target_from_dict
 
 SCHEMA = 1
@@ -37,6 +38,7 @@ class Encoder:
     to: ClassTarget | NumberTarget | None
     image_shape: tuple[int, int, int] | None = None
     warnings: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set, repr=False)
 
     @classmethod
     def fit(cls, table: Table, standardize: bool = True) -> Encoder:
@@ -66,13 +68,8 @@ class Encoder:
                     standardize,
                     counted.weight,
                 )
-        if table.x is not None:
-            features: Any = ArrayFeatures.fit(counted, standardize)
-        else:
-            from steepest.data.table_features import TableFeatures
-
-            features = TableFeatures.fit(counted, standardize)
-        return cls(task, features, to, table.image_shape)
+        kind = ArrayFeatures if table.x is not None else TableFeatures
+        return cls(task, kind.fit(counted, standardize), to, table.image_shape)
 
     def transform(self, table: Table, dtype: Any = np.float32) -> Arrays:
         """The rows of `table` as arrays of `dtype`; the target too where the table has one."""
@@ -83,8 +80,9 @@ class Encoder:
         weight = None if table.weight is None else np.asarray(table.weight, dtype)
         return Arrays(x, y, weight)
 
-    def _warn(self, sentence: str) -> None:
-        if sentence not in self.warnings:
+    def _warn(self, sentence: str, key: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
             self.warnings.append(sentence)
 
     @property
@@ -152,13 +150,8 @@ class Encoder:
                 "use the version of steepest that wrote it, or train again."
             )
         try:
-            features: Any
-            if data["features"]["kind"] == "array":
-                features = ArrayFeatures.from_dict(data["features"])
-            else:
-                from steepest.data.table_features import TableFeatures
-
-                features = TableFeatures.from_dict(data["features"])
+            kinds: dict[str, Any] = {"array": ArrayFeatures, "table": TableFeatures}
+            features = kinds[data["features"]["kind"]].from_dict(data["features"])
             to = None if data["target"] is None else target_from_dict(data["target"])
             shape = data["image_shape"]
             return cls(data["task"], features, to, None if shape is None else tuple(shape))

@@ -13,9 +13,15 @@ import polars as pl
 from steepest.core.errors import DataError, UsageError, suggest
 from steepest.data.bundled import BUNDLED, bundled
 from steepest.data.dataset import Source, Table, Task
+from steepest.data.files import find_format, read_frame
+from steepest.data.idx import load_idx
+from steepest.data.images import load_images
 from steepest.data.memory import as_frame, as_target, as_weight, from_arrays, is_frame
+from steepest.data.numpy_files import load_npz, read_npy
+from steepest.data.sql import read_sql
+from steepest.data.svmlight import load_svmlight
 from steepest.data.synthetic import SYNTHETIC, synthetic
-from steepest.data.target import check_target, guess_task
+from steepest.data.target import check_target, guess_task, rows_text
 
 TARGET_NAMES = ("target", "label", "class", "y")
 
@@ -29,12 +35,15 @@ def load(
     drop: Sequence[str] = (),
     task: Task | None = None,
     labelled: bool = True,
+    encoding: str | None = None,
 ) -> Table:
     """Rows from a name, a file, arrays or a frame.
 
     `source` is one of: a bundled set (`iris wine breast_cancer diabetes digits`); a synthetic set
-    (`moons circles spirals blobs`, with options as in `moons:n=2000,noise=0.2`); a path; a pair
-    (X, y) of arrays; a polars, pandas or pyarrow frame, alone or in a pair with y; a `Table`.
+    (`moons circles spirals blobs`, with options as in `moons:n=2000,noise=0.2`); a file (CSV
+    and its kin, Parquet, Arrow, NPZ, NPY, JSON lines, SVMlight; compressed or not); a folder of IDX
+    files, or of images with a subfolder a class; `sql:URL QUERY`; a pair (X, y) of arrays; a
+    polars, pandas or pyarrow frame, alone or in a pair with y; a `Table`.
 
     `target` names the target column, or several for regression; without it a column named
     target, label, class or y is taken, else the last one, and `notes` says which. `test` is
@@ -52,21 +61,56 @@ def load(
     if task is not None and task not in get_args(Task):
         raise UsageError(f"task={task!r} is not known; {suggest(task, get_args(Task))}")
     drop = (drop,) if isinstance(drop, str) else tuple(drop)
-    table = _read(source, target, weights, drop, labelled)
+    table = _read(source, target, weights, drop, labelled, encoding)
+    _check_inputs(table, whole=labelled)
     table = _with_task(table, task)
     if test is not None:
-        given = load(
-            test,
-            target=table.target if table.frame is not None else None,
-            weights=weights if isinstance(weights, str) else None,
-            drop=drop,
-            task=table.task,
-        )
-        table = dataclasses.replace(table, test=given)
+        if not isinstance(weights, str):
+            weights = None
+        label = table.target if table.frame is not None else None
+        held = _read(test, label, weights, drop, True, encoding)
+        _check_inputs(held, whole=False)
+        table = dataclasses.replace(table, test=_with_task(held, table.task))
     return table
 
 
-def _read(source, target, weights, drop, labelled) -> Table:
+def _check_inputs(table: Table, whole: bool) -> None:
+    """Raise DataError for infinite values and, in a `whole` table, for columns without any value.
+
+    This is done on the rows as read, where row numbers are those of the file.
+    """
+    if table.frame is None:
+        x = np.asarray(table.x)
+        if x.dtype.kind == "f":
+            with np.errstate(over="ignore", invalid="ignore"):
+                suspicious = not np.isfinite(x.sum())
+            bad = np.argwhere(np.isinf(x))[:1] if suspicious else np.empty((0, 2))
+            if len(bad):
+                row, place = int(bad[0][0]), tuple(map(int, bad[0][1:]))
+                named = table.features[place[0]] if len(place) == 1 else str(place)
+                raise DataError(
+                    f"{table.name}: column {named!r} is infinite in row {row + 1}; "
+                    "inputs must be finite: correct or remove such rows."
+                )
+        return
+    for series in table.frame.get_columns():
+        missing = series.null_count()
+        if series.dtype.is_float():
+            bad = series.is_infinite().arg_true().to_numpy()
+            if len(bad):
+                raise DataError(
+                    f"{table.name}: column {series.name!r} is infinite in {rows_text(bad)}; "
+                    "inputs must be finite: correct or remove such rows."
+                )
+            missing += int(series.is_nan().sum())
+        if whole and missing == len(series):
+            raise DataError(
+                f"{table.name}: column {series.name!r} has no value in any row; "
+                f"leave it out (drop {series.name!r}), or fill it in."
+            )
+
+
+def _read(source, target, weights, drop, labelled, encoding) -> Table:
     if isinstance(source, Table):
         return source
     if isinstance(source, (str, os.PathLike)):
@@ -75,7 +119,7 @@ def _read(source, target, weights, drop, labelled) -> Table:
             return _named(bundled(text), target, weights, drop)
         if text.partition(":")[0] in SYNTHETIC:
             return _named(synthetic(text), target, weights, drop)
-        return _read_path(text, target, weights, drop, labelled)
+        return _read_path(text, target, weights, drop, labelled, encoding)
     if isinstance(source, tuple):
         if len(source) != 2:
             raise UsageError(f"A tuple of {len(source)} cannot be read; give a pair (X, y).")
@@ -91,19 +135,36 @@ def _read(source, target, weights, drop, labelled) -> Table:
 
 
 def _named(table: Table, target, weights, drop) -> Table:
-    """A set that comes with its target: the options that need a table's columns do not apply."""
+    """Rows that come with their target: the options that need a table's columns do not apply."""
     for name, value in (("target", target), ("weights", weights), ("drop", drop)):
         if value is not None and value != () and value != table.target:
             raise UsageError(
-                f"{name}={value!r} does not apply to the named set {table.name!r}, which has its "
-                "own columns; leave it out, or give a file."
+                f"{name}={value!r} does not apply to {table.name!r}, which has its own target and "
+                "no columns to choose from; leave it out, or give a table."
             )
     return table
 
 
-def _read_path(text: str, target, weights, drop, labelled) -> Table:
-    known = sorted([*BUNDLED, *SYNTHETIC])
-    raise DataError(f"{text!r} is neither a file nor a known data set; {suggest(text, known)}")
+def _read_path(text: str, target, weights, drop, labelled, encoding) -> Table:
+    if text.startswith("sql:"):
+        frame, name = read_sql(text)
+        origin = Source(name, held=(frame,))
+        return _from_frame(frame, name, origin, target, weights, drop, labelled)
+    if not os.path.exists(text):
+        known = sorted([*BUNDLED, *SYNTHETIC])
+        raise DataError(f"{text!r} is neither a file nor a known data set; {suggest(text, known)}")
+    form = find_format(text)
+    if form in ("idx", "images", "svmlight"):
+        read = {"idx": load_idx, "images": load_images, "svmlight": load_svmlight}[form]
+        return _named(read(text), target, weights, drop)
+    if form == "npz":
+        if drop:
+            raise UsageError(f"drop={drop!r} does not apply to {text!r}, which has no columns.")
+        return load_npz(text, target, weights, labelled)
+    data = read_npy(text) if form == "npy" else read_frame(text, form, encoding)
+    if isinstance(data, np.ndarray):
+        return dataclasses.replace(from_arrays(data, name=text), source=Source(text, (text,)))
+    return _from_frame(data, text, Source(text, (text,)), target, weights, drop, labelled)
 
 
 def _from_frame(
