@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -94,6 +95,17 @@ class Custom:
         )
 
 
+def _foreign(function: Callable) -> Callable:
+    """`function` under standard dtype promotion, for which other libraries are written."""
+
+    @functools.wraps(function)
+    def call(*args):
+        with jax.numpy_dtype_promotion("standard"):
+            return function(*args)
+
+    return call
+
+
 def _name(path: tuple) -> Any:
     return getattr(path[-1], "key", getattr(path[-1], "name", None)) if path else None
 
@@ -155,7 +167,7 @@ def from_flax(module: Any, example: Any) -> Custom:
         )
         return (return_[0], dict(return_[1])) if train else (return_, buffers)
 
-    return Custom(initial, apply, stateful=True, random=True)
+    return Custom(_foreign(initial), _foreign(apply), stateful=True, random=True)
 
 
 def from_nnx(make: Callable) -> Custom:
@@ -207,7 +219,7 @@ def from_nnx(make: Callable) -> Custom:
         outputs = module(x)
         return outputs, nnx.to_pure_dict(split(module)[3])
 
-    return Custom(initial, apply, stateful=True, random=draws)
+    return Custom(_foreign(initial), _foreign(apply), stateful=True, random=draws)
 
 
 def from_equinox(module: Any) -> Custom:
@@ -250,4 +262,4 @@ def from_equinox(module: Any) -> Custom:
         keys = jax.random.split(key, x.shape[0])
         return jax.vmap(lambda row, k: whole(row, key=k))(x, keys), buffers
 
-    return Custom(initial, apply, stateful=True, random=draws)
+    return Custom(_foreign(initial), _foreign(apply), stateful=True, random=draws)
