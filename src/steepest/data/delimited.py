@@ -39,6 +39,9 @@ def read_delimited(path: str, encoding: str | None = None) -> pl.DataFrame:
         if encoding is not None:
             held = _to_utf8(path, _all(path, held), encoding)
             head = held[:_HEAD]
+        if b"\r" in head and b"\n" not in head:
+            held = _all(path, held).replace(b"\r", b"\n")
+            head = held[:_HEAD]
     dialect = _dialect(path, head, held)
     frame = _parse(path, held, dialect)
     frame = _without_blank_lines(path, held, frame)
@@ -81,12 +84,12 @@ def _to_utf8(path: str, data: bytes, encoding: str) -> bytes:
 
 
 def _dialect(path: str, head: bytes, held: bytes | None) -> Dialect:
-    if not head.strip():
-        raise DataError(f"{path} is empty; give a table with a header and rows.")
     if b"\x00" in head:
         raise DataError(f"{path} is not a text table, as it holds zero bytes; check its format.")
     text = head.decode("utf-8", errors="replace")
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise DataError(f"{path} is empty; give a table with a header and rows.")
     if len(head) == _HEAD and len(lines) > 1:
         lines.pop()  # cut off in the middle
     if "\ufffd" in lines[0]:

@@ -65,8 +65,8 @@ def _has_header(first: list[str], body: list[list[str]]) -> bool:
     numeric = [c for c in first if _is_number(c)]
     if numeric:
         # Numbers are data, unless they count the columns, as pandas writes columns without names.
-        counting = [str(i) for i in range(len(numeric))], [str(i + 1) for i in range(len(numeric))]
-        return len(numeric) >= 3 and [c.strip() for c in numeric] in counting and bool(body)
+        counting = [str(i) for i in range(len(numeric))]
+        return len(numeric) >= 3 and [c.strip() for c in numeric] == counting and bool(body)
     if not body:
         return True
     votes = 0

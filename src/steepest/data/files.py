@@ -69,7 +69,7 @@ def read_frame(path: str, form: str, encoding: str | None = None) -> pl.DataFram
 
 def _read_arrow(path: str, source) -> pl.DataFrame:
     if start_of(path, 6) == b"ARROW1" or not isinstance(source, str):
-        return pl.read_ipc(source, memory_map=False)
+        return pl.read_ipc(source)
     return pl.read_ipc_stream(source)
 
 

@@ -19,8 +19,8 @@ TARGETS = ("y_train", "y", "target", "targets", "labels", "label", "arr_1")
 
 def read_npy(path: str) -> pl.DataFrame | np.ndarray:
     """Columns of a two-dimensional or structured array; an array of other shapes as it is."""
-    with reading(path, "an NPY file"):
-        array = np.load(path, allow_pickle=False)
+    with reading(path, "an NPY file"), open(path, "rb") as raw:
+        array = np.load(raw, allow_pickle=False)
         if array.dtype.names:
             return pl.DataFrame(
                 {name: np.ascontiguousarray(array[name]) for name in array.dtype.names}
@@ -36,7 +36,9 @@ def load_npz(path: str, target: str | None, weights: str | None, labelled: bool)
 
     `x_test` and `y_test` become the table's `test`. `target` and `weights` name other arrays.
     """
-    with reading(path, "an NPZ file"), np.load(path, allow_pickle=False) as file:
+    # The file is opened here, as NumPy leaves it open where the archive is damaged.
+    with reading(path, "an NPZ file"), open(path, "rb") as raw:
+        file = np.load(raw, allow_pickle=False)
         arrays = {name: file[name] for name in file.files}
     lower = {name.lower(): name for name in arrays}
     shown = ", ".join(map(repr, arrays)) or "none"

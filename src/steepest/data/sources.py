@@ -125,7 +125,9 @@ def _read(source, target, weights, drop, labelled, encoding) -> Table:
             raise UsageError(f"A tuple of {len(source)} cannot be read; give a pair (X, y).")
         x, y = source
         if is_frame(x):
-            return _from_frame(as_frame(x), "data", Source("memory"), None, weights, drop, y=y)
+            frame = as_frame(x)
+            origin = Source("memory", held=(frame,) if y is None else (frame, y))
+            return _from_frame(frame, "data", origin, None, weights, drop, y is not None, y)
         return from_arrays(x, y, weights)
     if is_frame(source):
         frame = as_frame(source)
