@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 
 from steepest.core.errors import UsageError
 from steepest.core.record import part, record
-from steepest.core.types import Evaluate, Horizon, Params
+from steepest.core.types import Evaluate, Horizon, Params, Stepped
 
 
 class Point(NamedTuple):
@@ -87,8 +87,31 @@ def first(evaluate: Evaluate, params: Params) -> Held:
     return Held(at(x), jnp.ones((), jnp.int32), jnp.zeros((), bool))
 
 
+def first_step(gradient):
+    """1 / |g|, so that the first trial has length 1; 1 at a stationary point."""
+    size = jnp.linalg.norm(gradient)
+    return jnp.where(size > 0, 1 / jnp.where(size > 0, size, 1), 1)
+
+
+def stepped(unravel, held: Held, state: Any, found: Any) -> Stepped:
+    """What a step reports: value and gradient where it started, params where it arrived.
+
+    A point whose gradient is exactly zero is no failure: the step has length zero.
+    """
+    return Stepped(
+        params=unravel(found.point.x),
+        state=state,
+        value=held.point.value,
+        gradient=unravel(held.point.gradient),
+        aux=held.point.aux,
+        learning_rate=found.step,
+        evaluations=held.evaluations + found.evaluations,
+        failed=found.failed & jnp.any(held.point.gradient != 0),
+    )
+
+
 def refuse_proximal(method: Any, proximal: Any) -> None:
-    """Raise `UsageError` where a method that follows the gradient alone is given a proximal term."""
+    """Raise `UsageError` where a method for smooth objectives is given a proximal term."""
     if proximal is not None:
         raise UsageError(
             f"{type(method).__name__} works on smooth objectives only and cannot take bounds or an "

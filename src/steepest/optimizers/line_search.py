@@ -20,7 +20,7 @@ from steepest.optimizers.deterministic import Flat, Point, pick
 class Found(NamedTuple):
     """What a line search yields: the new point (the old one if `failed`), its step and its cost.
 
-    `second` tells that the second direction was followed. `slope` is phi'(0) of the direction taken.
+    `second` tells that the second direction was followed; `slope` is phi'(0) along the one taken.
     """
 
     point: Point
@@ -39,24 +39,37 @@ class End(NamedTuple):
     slope: Any
 
 
-class _Search(NamedTuple):
-    trial: Any  # the next step to try
+class _Interval(NamedTuple):
+    """The state of a search along one direction, all numbers (flags are 0 or 1)."""
+
+    trial: Any  # the next step to try, or the one accepted
     best: End  # the best step so far, one end of the interval
     other: End  # the other end, once `bracketed`
     low: Any  # bounds for the next trial
     high: Any
-    limit: Any  # no finite value was found at this step; stay below
+    limit: Any  # no finite value was found at this step: stay below
     width: Any  # of the interval, now and one turn earlier
     width_before: Any
     bracketed: Any
     first_stage: Any  # until sufficient decrease was seen with a slope upwards
     recall: Any  # the trial repeats the best step, to be accepted as it is
-    second: Any
-    trials: Any  # along this direction
-    evaluations: Any
-    done: Any
+    second: Any  # along the second direction
+    trials: Any
     failed: Any
-    point: Point  # of the last trial
+
+
+def _pack(interval: _Interval) -> Any:
+    """One vector: kept apart, these numbers would cost a kernel each at every turn."""
+    return jnp.stack(jax.tree.leaves(interval))
+
+
+def _unpack(vector: Any) -> _Interval:
+    return jax.tree.unflatten(_LAYOUT, list(vector))
+
+
+_END = End(0, 0, 0)
+_LAYOUT = jax.tree.structure(_Interval(0, _END, _END, *[0] * 11))
+_RECALL, _SECOND = -4, -3
 
 
 @record
@@ -114,137 +127,124 @@ class StrongWolfe:
         eps = jnp.finfo(dtype).eps
         c1, c2 = jnp.asarray(self.decrease, dtype), jnp.asarray(self.curvature, dtype)
         relative = jnp.asarray(100 * eps if self.rounding is None else self.rounding, dtype)
+        max_trials = jnp.asarray(self.max_trials, dtype)
+        zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
         f0 = start.value
         noise = relative * jnp.abs(f0)
-        slope1 = jnp.vdot(start.gradient, direction)
-        step1 = jnp.asarray(step, dtype)
-        if second is None:
-            slope2, step2 = jnp.zeros((), dtype), step1
-        else:
+        slope1, step1 = jnp.vdot(start.gradient, direction), jnp.asarray(step, dtype)
+        slope2, step2 = zero, step1
+        if second is not None:
             slope2 = jnp.vdot(start.gradient, second)
             step2 = jnp.asarray(second_step, dtype)
-        usable1, usable2 = _descends(slope1, step1), _descends(slope2, step2)
-        usable1 = usable1 & jnp.isfinite(f0)
-        usable2 = usable2 & jnp.isfinite(f0)
-        nothing = ~usable1 & ~usable2 | jnp.asarray(skip)
+        usable1 = _descends(slope1, step1) & jnp.isfinite(f0)
+        usable2 = _descends(slope2, step2) & jnp.isfinite(f0)
+        nothing = ~(usable1 | usable2) | jnp.asarray(skip)
 
-        def begin(with_second):
+        def begin(slope, step, along_second) -> Any:
             """The interval before the first trial along one of the two directions."""
-            t = jnp.where(with_second, step2, step1)
-            slope = jnp.where(with_second, slope2, slope1)
-            zero, infinity = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
             end = End(zero, f0, slope)
-            return {
-                "trial": t, "best": end, "other": end, "low": zero, "high": 5 * t,
-                "limit": infinity, "width": infinity, "width_before": infinity,
-                "bracketed": jnp.zeros((), bool), "first_stage": jnp.ones((), bool),
-                "recall": jnp.zeros((), bool), "second": with_second,
-                "trials": jnp.zeros((), jnp.int32),
-            }  # fmt: skip
+            infinity = jnp.full((), jnp.inf, dtype)
+            return _pack(_Interval(
+                step, end, end, low=zero, high=5 * step, limit=infinity, width=infinity,
+                width_before=infinity, bracketed=zero, first_stage=one, recall=zero,
+                second=along_second, trials=zero, failed=zero,
+            ))  # fmt: skip
 
-        def turn(s: _Search) -> _Search:
-            d = direction if second is None else jnp.where(s.second, second, direction)
-            slope0 = jnp.where(s.second, slope2, slope1)
-            t = s.trial
-            point = at(start.x + t * d)
-            new = End(t, point.value, jnp.vdot(point.gradient, d))
-            finite = jnp.isfinite(new.value) & jnp.isfinite(new.slope)
-            trials = s.trials + 1
+        def turn(loop):
+            vector, evaluations, _, _ = loop
+            trial, along_second, recall = vector[0], vector[_SECOND] > 0, vector[_RECALL] > 0
+            d = direction if second is None else jnp.where(along_second, second, direction)
+            slope0 = jnp.where(along_second, slope2, slope1)
+            point = at(start.x + trial * d)
+            new = End(trial, point.value, jnp.vdot(point.gradient, d))
+            wolfe = (new.value <= f0 + c1 * trial * slope0) & (jnp.abs(new.slope) <= -c2 * slope0)
+            level = (new.value <= f0 + noise) & (new.slope >= c2 * slope0)
+            accepted = wolfe | (level & (new.slope <= (2 * c1 - 1) * slope0)) | recall
+            accepted = accepted & jnp.isfinite(new.value) & jnp.isfinite(new.slope)
 
-            enough = new.value <= f0 + c1 * t * slope0
-            wolfe = enough & (jnp.abs(new.slope) <= -c2 * slope0)
-            flat = new.value <= f0 + noise
-            approximate = flat & ((2 * c1 - 1) * slope0 >= new.slope) & (new.slope >= c2 * slope0)
-            accepted = finite & (wolfe | approximate | s.recall)
+            def go_on(vector):
+                s = _unpack(vector)
+                moved = _narrow(s, new, c1 * slope0, f0, noise)
+                trials = s.trials + 1
+                stuck = (trials >= max_trials) | _collapsed(moved, eps)
+                better = (moved.best.step > 0) & (moved.best.value < f0)
+                # The best step may be this trial, or an earlier one, which is evaluated again.
+                taken = stuck & better & (moved.best.step == trial)
+                recall = stuck & better & ~taken & ~(s.recall > 0)
+                lost = stuck & ~taken & ~recall
+                change = lost & ~(s.second > 0) & usable2
+                failed = lost & ~change
+                aim = jnp.where(recall, moved.best.step, jnp.where(taken, trial, moved.trial))
+                new_vector = _pack(moved._replace(
+                    trial=aim, trials=trials, recall=recall.astype(dtype),
+                    failed=failed.astype(dtype),
+                ))  # fmt: skip
+                return jnp.where(change, begin(slope2, step2, one), new_vector), taken | failed
 
-            moved = _narrow(s, new, finite, slope0, c1 * slope0, f0, noise)
-            stuck = (trials >= self.max_trials) | _collapsed(moved, eps)
-            better = (moved.best.step > 0) & (moved.best.value < f0)
-            # The best step may be this very trial, or an earlier one, which is then evaluated again.
-            accepted = accepted | (stuck & better & (moved.best.step == t))
-            recall = stuck & better & ~accepted & ~s.recall
-            lost = stuck & ~accepted & ~recall
-            change = lost & ~s.second & usable2
-            failed = lost & ~change
-            moved = moved._replace(
-                trial=jnp.where(accepted, t, jnp.where(recall, moved.best.step, moved.trial)),
-                recall=recall,
-                trials=trials,
-                evaluations=s.evaluations + 1,
-                done=accepted | failed,
-                failed=failed,
-                point=point,
-            )
-            if second is None:
-                return moved
-            fresh = begin(jnp.ones((), bool))
-            return moved._replace(
-                **{k: pick(change, v, getattr(moved, k)) for k, v in fresh.items()}
-            )
+            vector, ended = jax.lax.cond(accepted, lambda v: (v, jnp.ones((), bool)), go_on, vector)
+            return vector, evaluations + 1, ended, point
 
-        first = _Search(
-            **begin(~usable1 if second is not None else jnp.zeros((), bool)),
-            evaluations=jnp.zeros((), jnp.int32),
-            done=nothing,
-            failed=nothing,
-            point=start,
-        )
-        last = jax.lax.while_loop(lambda s: ~s.done, turn, first)
-        slope = jnp.where(last.second, slope2, slope1)
-        point = pick(last.failed, start, last.point)
-        length = jnp.where(last.failed, jnp.zeros((), dtype), last.trial)
-        return Found(point, length, slope, last.evaluations, last.failed, last.second)
+        initial = jnp.where(usable1, begin(slope1, step1, zero), begin(slope2, step2, one))
+        loop = (initial, jnp.zeros((), jnp.int32), nothing, start)
+        vector, evaluations, _, point = jax.lax.while_loop(lambda s: ~s[2], turn, loop)
+        last = _unpack(vector)
+        failed = nothing | (last.failed > 0)
+        along_second = last.second > 0
+        slope = jnp.where(along_second, slope2, slope1)
+        length = jnp.where(failed, zero, last.trial)
+        return Found(pick(failed, start, point), length, slope, evaluations, failed, along_second)
 
 
 def _descends(slope, step):
     return (slope < 0) & jnp.isfinite(slope) & (step > 0) & jnp.isfinite(step)
 
 
-def _narrow(s: _Search, new: End, finite, slope0, test, f0, noise) -> _Search:
+def _narrow(s: _Interval, new: End, test, f0, noise) -> _Interval:
     """The interval after the trial `new`, and the next trial (Moré and Thuente, section 4)."""
     t, best = new.step, s.best
+    finite = jnp.isfinite(new.value) & jnp.isfinite(new.slope)
     bound = f0 + t * test
-    first_stage = s.first_stage & ~((new.value <= bound) & (new.slope >= 0) & finite)
+    first_stage = (s.first_stage > 0) & ~((new.value <= bound) & (new.slope >= 0) & finite)
     # In the first stage psi(t) = phi(t) - phi(0) - c1 t phi'(0) stands for phi.
     tilted = first_stage & (new.value <= best.value) & (new.value > bound)
     tilt = jnp.where(tilted, test, jnp.zeros_like(test))
-    trial, closes, turned = _interpolate(
-        _tilt(best, tilt), _tilt(s.other, tilt), _tilt(new, tilt), s.bracketed, s.low, s.high, noise
+    ends = [End(e.step, e.value - tilt * e.step, e.slope - tilt) for e in (best, s.other, new)]
+    trial, closes, turned = jax.lax.optimization_barrier(
+        _interpolate(*ends, s.bracketed > 0, s.low, s.high, noise)
     )
-    bracketed = s.bracketed | closes | turned
+    bracketed = (s.bracketed > 0) | closes | turned
     other = pick(closes, new, pick(turned, best, s.other))
     best = pick(closes, best, new)
     width = jnp.abs(other.step - best.step)
     slow = bracketed & (width >= 0.66 * s.width_before)
     trial = jnp.where(slow, best.step + 0.5 * (other.step - best.step), trial)
-    width_before = jnp.where(bracketed, s.width, s.width_before)
-    width = jnp.where(bracketed, width, s.width)
 
     # A trial that is not finite says nothing but that it is too long.
     limit = jnp.where(finite, s.limit, t)
     best, other = pick(finite, best, s.best), pick(finite, other, s.other)
-    bracketed = jnp.where(finite, bracketed, s.bracketed)
+    shrunk = finite & bracketed
+    bracketed = jnp.where(finite, bracketed, s.bracketed > 0)
     trial = jnp.where(finite, trial, best.step + 0.1 * (t - best.step))
     trial = jnp.where(trial < limit, trial, 0.5 * (best.step + limit))
     reach = trial - best.step
-    low = jnp.where(bracketed, jnp.minimum(best.step, other.step), trial + 1.1 * reach)
-    high = jnp.where(bracketed, jnp.maximum(best.step, other.step), trial + 4 * reach)
     return s._replace(
-        trial=trial, best=best, other=other, low=low, high=high, limit=limit, first_stage=first_stage,
-        bracketed=bracketed, width=jnp.where(finite, width, s.width),
-        width_before=jnp.where(finite, width_before, s.width_before),
-    )  # fmt: skip
+        trial=trial,
+        best=best,
+        other=other,
+        low=jnp.where(bracketed, jnp.minimum(best.step, other.step), trial + 1.1 * reach),
+        high=jnp.where(bracketed, jnp.maximum(best.step, other.step), trial + 4 * reach),
+        limit=limit,
+        width=jnp.where(shrunk, width, s.width),
+        width_before=jnp.where(shrunk, s.width, s.width_before),
+        bracketed=bracketed.astype(t.dtype),
+        first_stage=first_stage.astype(t.dtype),
+    )
 
 
-def _collapsed(s: _Search, eps):
+def _collapsed(s: _Interval, eps):
     """Whether the interval is down to rounding, so that no further trial can tell anything new."""
-    edge = s.bracketed & ((s.trial <= s.low) | (s.trial >= s.high))
-    tiny = s.bracketed & (s.high - s.low <= 4 * eps * s.high)
-    return edge | tiny | (s.trial == s.best.step)
-
-
-def _tilt(end: End, tilt) -> End:
-    return End(end.step, end.value - tilt * end.step, end.slope - tilt)
+    edge = (s.trial <= s.low) | (s.trial >= s.high) | (s.high - s.low <= 4 * eps * s.high)
+    return ((s.bracketed > 0) & edge) | (s.trial == s.best.step)
 
 
 def _interpolate(best: End, other: End, new: End, bracketed, low, high, noise):

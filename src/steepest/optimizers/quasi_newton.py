@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from steepest.core.record import part, record, static
@@ -13,10 +12,10 @@ from steepest.optimizers.deterministic import (
     Deterministic,
     Held,
     first,
+    first_step,
     flat,
-    pick,
-    ravel,
     refuse_proximal,
+    stepped,
 )
 from steepest.optimizers.line_search import Found, StrongWolfe
 
@@ -37,12 +36,11 @@ class LBFGSState:
     curvature: Any = part()
     gamma: Any = part()
     slot: Any = part()
-    length: Any = part()
 
 
 @record
 class LBFGS(Deterministic):
-    """L-BFGS: the BFGS direction from the last `memory` pairs s_k = x_{k+1} - x_k, y_k = g_{k+1} - g_k.
+    """L-BFGS: the BFGS direction from the last `memory` pairs s = x+ - x, y = g+ - g.
 
         d = -H g,   H = V^T H_0 V + ...,   H_0 = gamma I,   gamma = s . y / y . y   of the last pair
 
@@ -79,7 +77,6 @@ class LBFGS(Deterministic):
         held = first(evaluate, params)
         x = held.point.x
         m = int(self.memory)
-        one = jnp.ones((), x.dtype)
         return LBFGSState(
             held=held,
             s=jnp.zeros((m, x.size), x.dtype),
@@ -88,7 +85,6 @@ class LBFGS(Deterministic):
             curvature=jnp.zeros((m,), x.dtype),
             gamma=first_step(held.point.gradient),
             slot=jnp.zeros((), jnp.int32),
-            length=one,
         )
 
     def step(
@@ -105,7 +101,7 @@ class LBFGS(Deterministic):
         found = self.search(
             at, held.point, -_two_loops(state, held.point.gradient), step=1.0,
             second=-held.point.gradient,
-            second_step=state.length * first_step(held.point.gradient), skip=held.failed,
+            second_step=state.gamma, skip=held.failed,
         )  # fmt: skip
         state = _remember(state, found)
         return stepped(unravel, held, state, found)
@@ -136,43 +132,91 @@ def _remember(state: LBFGSState, found: Found) -> LBFGSState:
     column = jnp.where(here, rho, -rho * (inverse @ (state.s @ y)))
     inverse = jnp.where((here & good)[None, :], column[:, None], inverse)
     write = (here & good)[:, None]
-    length = jnp.linalg.norm(s)
     return LBFGSState(
         held=Held(new, jnp.zeros((), jnp.int32), found.failed),
         s=jnp.where(write, s, state.s),
         y=jnp.where(write, y, state.y),
         inverse=inverse,
         curvature=jnp.where(here & good, sy, jnp.where(keep, state.curvature, 0)),
-        gamma=jnp.where(good, sy / yy, state.gamma),
+        gamma=jnp.where(good, sy / jnp.where(good, yy, 1), state.gamma),
         slot=jnp.where(good, (state.slot + 1) % state.curvature.size, state.slot),
-        length=jnp.where(length > 0, length, state.length),
     )
+
+
+@record
+class BFGSState:
+    """`inverse`: H, an n x n matrix; `gamma`: its scale, s . y / y . y of the last pair.
+
+    `empty`: no pair has been learned since the start or the last failure.
+    """
+
+    held: Held = part()
+    inverse: Any = part()
+    gamma: Any = part()
+    empty: Any = part()
+
+
+@record
+class BFGS(Deterministic):
+    """BFGS: d = -H g with the whole inverse Hessian H, for up to some thousand variables.
+
+        H+ = (1 - rho s y^T) H (1 - rho y s^T) + rho s s^T,    rho = 1 / s . y
+
+    H starts as 1/|g| and is scaled to s . y / y . y before the first update. A pair without
+    positive curvature is left out; where the search fails, H starts anew. Memory: n^2 numbers.
+
+    Source: Nocedal and Wright, "Numerical Optimization", 2nd ed. (2006), eq. (6.17), (6.20).
+    """
+
+    search: StrongWolfe = part(factory=StrongWolfe, help="the line search")
+
+    def start(self, evaluate: Evaluate, params: Params) -> BFGSState:
+        """One evaluation at `params`; a multiple of the identity for H."""
+        held = first(evaluate, params)
+        gamma = first_step(held.point.gradient)
+        eye = jnp.eye(held.point.x.size, dtype=gamma.dtype)
+        return BFGSState(held, gamma * eye, gamma, jnp.ones((), bool))
+
+    def step(
+        self,
+        evaluate: Evaluate,
+        params: Params,
+        state: BFGSState,
+        proximal: Proximal | None = None,
+    ) -> Stepped:
+        """One direction and one line search; raises `UsageError` for a `proximal` term."""
+        refuse_proximal(self, proximal)
+        at, _, unravel = flat(evaluate, params)
+        held = state.held
+        g = held.point.gradient
+        found = self.search(
+            at, held.point, -(state.inverse @ g), step=1.0,
+            second=-g, second_step=state.gamma, skip=held.failed,
+        )  # fmt: skip
+        return stepped(unravel, held, _update(state, found), found)
+
+
+def _update(state: BFGSState, found: Found) -> BFGSState:
+    """The inverse Hessian with the pair of this step."""
+    old, new = state.held.point, found.point
+    s, y = new.x - old.x, new.gradient - old.gradient
+    sy, yy = jnp.vdot(s, y), jnp.vdot(y, y)
+    good = curved(sy, found)
+    gamma = jnp.where(good, sy / jnp.where(good, yy, 1), state.gamma)
+    fresh = found.second | found.failed
+    anew = fresh | (state.empty & good)
+    # Hy of the matrix that is updated: gamma I where H starts anew.
+    hy = jnp.where(anew, gamma * y, state.inverse @ y)
+    rho = 1 / jnp.where(good, sy, 1)
+    half = 0.5 * rho * (1 + rho * jnp.vdot(y, hy))
+    u = jnp.where(good, half * s - rho * hy, 0)
+    eye = gamma * jnp.eye(s.size, dtype=s.dtype)
+    inverse = jnp.where(anew, eye, state.inverse) + (s[:, None] * u + u[:, None] * s)
+    held = Held(new, jnp.zeros((), jnp.int32), found.failed)
+    return BFGSState(held, inverse, gamma, (state.empty | fresh) & ~good)
 
 
 def curved(sy, found: Found):
     """Whether s . y is positive beyond rounding: at least eps times the decrease that was due."""
     due = -found.slope * found.step
     return (sy > jnp.finfo(sy.dtype).eps * due) & ~found.failed & jnp.isfinite(sy)
-
-
-def first_step(gradient):
-    """1 / |g|, so that the first trial has length 1; 1 at a stationary point."""
-    size = jnp.linalg.norm(gradient)
-    return jnp.where(size > 0, 1 / jnp.where(size > 0, size, 1), 1)
-
-
-def stepped(unravel, held: Held, state: Any, found: Found) -> Stepped:
-    """What a step reports: value and gradient where it started, params where it arrived.
-
-    A point whose gradient is exactly zero is no failure: the step has length zero.
-    """
-    return Stepped(
-        params=unravel(found.point.x),
-        state=state,
-        value=held.point.value,
-        gradient=unravel(held.point.gradient),
-        aux=held.point.aux,
-        learning_rate=found.step,
-        evaluations=held.evaluations + found.evaluations,
-        failed=found.failed & jnp.any(held.point.gradient != 0),
-    )
