@@ -41,7 +41,7 @@ class ArrayFeatures:
         shape = tuple(x.shape[1:])
         if x.ndim == 1 or 0 in x.shape:
             raise DataError(
-                f"{table.name}: the inputs have the shape {x.shape}; give at least one row and "
+                f"{table.where}: the inputs have the shape {x.shape}; give at least one row and "
                 "one feature, as an array of shape (rows, features)."
             )
         whole = x.ndim > 2 or table.image_shape is not None
@@ -51,7 +51,7 @@ class ArrayFeatures:
         m = moments(flat, table.weight)
         _refuse(table, flat, m.low, m.high)
         if np.all(np.isinf(m.low)):
-            raise DataError(f"{table.name}: all values are missing; give rows with values.")
+            raise DataError(f"{table.where}: all values are missing; give rows with values.")
         constant = m.constant if standardize else np.zeros(len(m.mean), bool)
         scale = np.where(m.constant | ~(m.sd > 0), 1.0, m.sd)
         return cls(
@@ -73,7 +73,7 @@ class ArrayFeatures:
         _refuse(table, flat, m.low, m.high)
         if m.missing.any():
             raise DataError(
-                f"{table.name}: images with missing values (NaN) cannot be used; "
+                f"{table.where}: images with missing values (NaN) cannot be used; "
                 "fill them in, or remove those images."
             )
         mean = m.mean.mean()
@@ -157,17 +157,19 @@ class ArrayFeatures:
         """The array in training's features, by name where the table has names, else by place."""
         frame = table.frame
         if frame is not None and set(self.names) <= set(frame.columns):
-            return _numeric(Table(frame=frame.select(self.names), name=table.name))
+            return _numeric(
+                Table(frame=frame.select(self.names), name=table.name, source=table.source)
+            )
         if frame is not None and len(self.shape) == 1 and frame.width != self.shape[0]:
             absent = [n for n in self.names if n not in frame.columns]
             raise DataError(
-                f"{table.name}: the columns {', '.join(map(repr, absent[:5]))} are missing; "
+                f"{table.where}: the columns {', '.join(map(repr, absent[:5]))} are missing; "
                 f"the model was trained on {self.shape[0]} columns: give all of them."
             )
         x = _numeric(table)
         if frame is not None:
             warn(
-                f"{table.name}: the columns are named otherwise than in training; "
+                f"{table.where}: the columns are named otherwise than in training; "
                 "they are taken by their places.",
                 "names",
             )
@@ -178,7 +180,7 @@ class ArrayFeatures:
         if self.whole and x.ndim > 1 and np.prod(x.shape[1:]) == np.prod(self.shape):
             return x.reshape(len(x), *self.shape)
         raise DataError(
-            f"{table.name}: the rows have the shape {tuple(x.shape[1:])}, training had "
+            f"{table.where}: the rows have the shape {tuple(x.shape[1:])}, training had "
             f"{self.shape}; give rows of that shape."
         )
 
@@ -221,7 +223,7 @@ def _numeric(table: Table) -> np.ndarray:
         x = np.asarray(table.x)
         if x.dtype.kind not in "biuf":
             raise DataError(
-                f"{table.name}: the inputs are of the kind {x.dtype}; give numbers, "
+                f"{table.where}: the inputs are of the kind {x.dtype}; give numbers, "
                 "or give columns of other kinds as a polars or pandas frame."
             )
         return x
@@ -230,7 +232,7 @@ def _numeric(table: Table) -> np.ndarray:
         return table.frame.select(pl.all().cast(pl.Float64)).to_numpy()
     except pl.exceptions.PolarsError as error:
         raise DataError(
-            f"{table.name}: the columns must be numbers, as in training: {error}"
+            f"{table.where}: the columns must be numbers, as in training: {error}"
         ) from None
 
 
@@ -243,6 +245,6 @@ def _refuse(table: Table, flat, low, high, limit: float = LIMIT, first: int = 0)
         rows = np.flatnonzero(np.abs(flat[:, i]) > limit)
         name = table.features[i] if i < len(table.features) else str(i)
         raise DataError(
-            f"{table.name}: column {name!r} is {flat[rows[0], i]:g} in {rows_text(rows + first)}; "
+            f"{table.where}: column {name!r} is {flat[rows[0], i]:g} in {rows_text(rows + first)}; "
             f"inputs must be finite and below {LIMIT:g}: correct or remove these rows."
         )

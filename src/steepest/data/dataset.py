@@ -124,12 +124,12 @@ class Table:
 
     def __post_init__(self) -> None:
         if (self.frame is None) == (self.x is None):
-            raise DataError(f"{self.name}: give the rows either as `frame` or as `x`, not both.")
+            raise DataError(f"{self.where}: give the rows either as `frame` or as `x`, not both.")
         n = len(self)
         for what, values in (("the target", self.y), ("the weights", self.weight)):
             if values is not None and len(values) != n:
                 raise DataError(
-                    f"{self.name}: {what} have {len(values)} rows but the inputs have {n}; "
+                    f"{self.where}: {what} have {len(values)} rows but the inputs have {n}; "
                     "they must be equal."
                 )
         if not self.features:
@@ -144,6 +144,11 @@ class Table:
 
     def __len__(self) -> int:
         return self.frame.height if self.frame is not None else len(self.x)  # type: ignore[arg-type]
+
+    @property
+    def where(self) -> str:
+        """How messages call this table: by the path of its file where it has one."""
+        return self.source.place if self.source.paths else self.name
 
     @property
     def rows(self) -> int:

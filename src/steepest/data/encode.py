@@ -47,24 +47,24 @@ class Encoder:
         `standardize=False` leaves numbers in their units, inputs and targets alike.
         """
         if not len(table):
-            raise DataError(f"{table.name}: there are no rows; give at least two.")
+            raise DataError(f"{table.where}: there are no rows; give at least two.")
         counted = table
         if table.weight is not None and not np.all(table.weight > 0):
             counted = table.take(np.flatnonzero(table.weight > 0))
             if not len(counted):
-                raise DataError(f"{table.name}: all weights are 0; give some rows weight.")
+                raise DataError(f"{table.where}: all weights are 0; give some rows weight.")
         to: ClassTarget | NumberTarget | None = None
         task: Task = table.task or "classification"
         if table.y is not None:
             task = table.task or guess_task(table.y)[0]
             if task == "classification":
                 name = table.target if isinstance(table.target, str) else ", ".join(table.target)
-                to = ClassTarget.fit(table.y, name, table.name)
+                to = ClassTarget.fit(table.y, name, table.where)
             else:
                 to = NumberTarget.fit(
                     counted.y,  # type: ignore[arg-type]
                     table.target,
-                    table.name,
+                    table.where,
                     standardize,
                     counted.weight,
                 )
@@ -76,7 +76,7 @@ class Encoder:
         x = self.features.transform(table, dtype, self._warn)
         y = None
         if table.y is not None and self.to is not None:
-            y = self.to.transform(table.y, dtype, table.name)
+            y = self.to.transform(table.y, dtype, table.where)
         weight = None if table.weight is None else np.asarray(table.weight, dtype)
         return Arrays(x, y, weight)
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from steepest.core.errors import DataError, UsageError, suggest
 from steepest.data.bundled import BUNDLED, bundled
+from steepest.data.compressed import bare_name
 from steepest.data.dataset import Source, Table, Task
 from steepest.data.files import find_format, read_frame
 from steepest.data.idx import load_idx
@@ -89,7 +90,7 @@ def _check_inputs(table: Table, whole: bool) -> None:
                 row, place = int(bad[0][0]), tuple(map(int, bad[0][1:]))
                 named = table.features[place[0]] if len(place) == 1 else str(place)
                 raise DataError(
-                    f"{table.name}: column {named!r} is infinite in row {row + 1}; "
+                    f"{table.where}: column {named!r} is infinite in row {row + 1}; "
                     "inputs must be finite: correct or remove such rows."
                 )
         return
@@ -99,13 +100,13 @@ def _check_inputs(table: Table, whole: bool) -> None:
             bad = series.is_infinite().arg_true().to_numpy()
             if len(bad):
                 raise DataError(
-                    f"{table.name}: column {series.name!r} is infinite in {rows_text(bad)}; "
+                    f"{table.where}: column {series.name!r} is infinite in {rows_text(bad)}; "
                     "inputs must be finite: correct or remove such rows."
                 )
             missing += int(series.is_nan().sum())
         if whole and missing == len(series):
             raise DataError(
-                f"{table.name}: column {series.name!r} has no value in any row; "
+                f"{table.where}: column {series.name!r} has no value in any row; "
                 f"leave it out (drop {series.name!r}), or fill it in."
             )
 
@@ -141,7 +142,7 @@ def _named(table: Table, target, weights, drop) -> Table:
     for name, value in (("target", target), ("weights", weights), ("drop", drop)):
         if value is not None and value != () and value != table.target:
             raise UsageError(
-                f"{name}={value!r} does not apply to {table.name!r}, which has its own target and "
+                f"{name}={value!r} does not apply to {table.where!r}, which has its own target and "
                 "no columns to choose from; leave it out, or give a table."
             )
     return table
@@ -165,7 +166,9 @@ def _read_path(text: str, target, weights, drop, labelled, encoding) -> Table:
         return load_npz(text, target, weights, labelled)
     data = read_npy(text) if form == "npy" else read_frame(text, form, encoding)
     if isinstance(data, np.ndarray):
-        return dataclasses.replace(from_arrays(data, name=text), source=Source(text, (text,)))
+        return dataclasses.replace(
+            from_arrays(data, name=_short(text)), source=Source(text, (text,))
+        )
     return _from_frame(data, text, Source(text, (text,)), target, weights, drop, labelled)
 
 
@@ -219,11 +222,16 @@ def _from_frame(
         frame=frame,
         y=values,
         weight=weight,
-        name=name,
+        name=_short(origin.place) if origin.paths else name,
         target=label,
         source=origin,
         notes=tuple(notes),
     )
+
+
+def _short(path: str) -> str:
+    """`flights` for `data/flights.csv.gz`."""
+    return bare_name(path).partition(".")[0] or "data"
 
 
 def _find_target(frame: pl.DataFrame, target, name: str) -> tuple[str | tuple[str, ...], bool]:
@@ -274,7 +282,7 @@ def _with_task(table: Table, task: Task | None) -> Table:
         return dataclasses.replace(table, task=task or table.task)
     label = table.target if isinstance(table.target, str) else ", ".join(table.target)
     if not isinstance(table.y, pl.Series) or table.task is None:
-        check_target(table.y, label, table.name)
+        check_target(table.y, label, table.where)
     notes = table.notes
     if task is None and table.task is None:
         task, reason = guess_task(table.y)

@@ -41,7 +41,7 @@ def split(table: Table, validation: float = 0.15, test: float = 0.2, seed: int =
     wanted_validation = _count("validation", validation, n)
     if wanted_test + wanted_validation >= n:
         raise DataError(
-            f"{table.name}: validation={validation!r} and test={test!r} leave no training row "
+            f"{table.where}: validation={validation!r} and test={test!r} leave no training row "
             f"of {n}; lower them, or give more rows."
         )
     groups = _groups(table)

@@ -101,12 +101,12 @@ class TableFeatures:
         # NumPy and polars let go of the interpreter's lock, so threads do use the cores.
         with ThreadPoolExecutor(_threads(table)) as pool:
             columns = tuple(
-                pool.map(lambda s: choose(s, standardize, table.name), table.frame.get_columns())
+                pool.map(lambda s: choose(s, standardize, table.where), table.frame.get_columns())
             )
         if not any(c.width for c in columns):
             reasons = "; ".join(f"{c.name!r} {c.report.action}" for c in columns[:5])
             raise DataError(
-                f"{table.name}: no column is left to learn from ({reasons}); "
+                f"{table.where}: no column is left to learn from ({reasons}); "
                 "give columns whose values differ."
             )
         return cls(columns)
@@ -152,12 +152,12 @@ class TableFeatures:
         absent = [name for name in used if name not in frame.columns]
         if len(absent) == len(used):
             raise DataError(
-                f"{table.name}: none of the columns of training is there; expected "
+                f"{table.where}: none of the columns of training is there; expected "
                 f"{', '.join(map(repr, used[:10]))}{', ...' if len(used) > 10 else ''}."
             )
         if absent:
             warn(
-                f"{table.name}: the column{'s' if len(absent) > 1 else ''} "
+                f"{table.where}: the column{'s' if len(absent) > 1 else ''} "
                 f"{', '.join(map(repr, absent[:10]))} of training "
                 f"{'are' if len(absent) > 1 else 'is'} not there; all values count as missing.",
                 f"absent {absent}",
@@ -165,14 +165,14 @@ class TableFeatures:
         extra = [name for name in frame.columns if name not in names]
         if extra:
             warn(
-                f"{table.name}: the column{'s' if len(extra) > 1 else ''} "
+                f"{table.where}: the column{'s' if len(extra) > 1 else ''} "
                 f"{', '.join(map(repr, extra[:10]))} {'were' if len(extra) > 1 else 'was'} not in "
                 f"training and {'are' if len(extra) > 1 else 'is'} left out.",
                 f"extra {extra}",
             )
         if [n for n in names if n in frame.columns] != [n for n in frame.columns if n in names]:
             warn(
-                f"{table.name}: the columns stand in another order than in training; "
+                f"{table.where}: the columns stand in another order than in training; "
                 "they are taken by their names.",
                 "order",
             )
@@ -184,7 +184,7 @@ class TableFeatures:
         x = np.asarray(table.x)
         if x.ndim != 2 or x.shape[1] != len(self.columns):
             raise DataError(
-                f"{table.name}: the rows have the shape {x.shape[1:]}, training had "
+                f"{table.where}: the rows have the shape {x.shape[1:]}, training had "
                 f"{len(self.columns)} columns; give all of them."
             )
         return pl.DataFrame({c.name: x[:, i] for i, c in enumerate(self.columns)})
