@@ -80,8 +80,8 @@ class RMSProp(Rule):
 class AdaDelta(Rule):
     """v <- r v + (1-r) g^2; d = sqrt(x + eps) / sqrt(v + eps) g; x <- r x + (1-r) d^2.
 
-    Then w <- w - eta d. Zeiler, "ADADELTA" (2012), algorithm 1, whose eta is 1: the steps have the units of
-    the weights.
+    Then w <- w - eta d. Zeiler, "ADADELTA" (2012), algorithm 1, whose eta is 1:
+    the steps have the units of the weights.
     """
 
     learning_rate: Any = part(1.0, help="learning rate: a number or a schedule")

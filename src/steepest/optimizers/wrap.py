@@ -237,7 +237,8 @@ class FromOptax:
 
     def init(self, params: Params) -> FromOptaxState:
         """The state before the first step."""
-        return FromOptaxState(jnp.zeros((), jnp.int32), self._made(params).init(params))
+        with jax.numpy_dtype_promotion("standard"):
+            return FromOptaxState(jnp.zeros((), jnp.int32), self._made(params).init(params))
 
     def start(self, evaluate: Evaluate, params: Params) -> FromOptaxState:
         """The engine's form of `init`."""
@@ -254,7 +255,9 @@ class FromOptax:
     ) -> tuple[Params, FromOptaxState]:
         """Optax's form; `value` and what else is given reach transformations that take them."""
         extra |= {} if value is None else {"value": value}
-        updates, inner = self._made(gradient).update(gradient, state.inner, params, **extra)
+        with jax.numpy_dtype_promotion("standard"):  # optax counts on it
+            made = self._made(gradient)
+            updates, inner = made.update(gradient, state.inner, params, **extra)
         updates = tree.map(lambda u, g: jnp.asarray(u, g.dtype), updates, gradient)
         return updates, FromOptaxState(state.count + 1, inner)
 
