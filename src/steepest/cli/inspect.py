@@ -78,6 +78,7 @@ def _counts(table: Table, encoder: Encoder) -> dict[str, int]:
     import numpy as np
 
     assert encoder.to is not None
+    assert table.y is not None
     assert encoder.classes is not None
     index = encoder.to.transform(table.y, np.float32, table.where)
     return dict(zip(map(str, encoder.classes), np.bincount(index).tolist(), strict=True))

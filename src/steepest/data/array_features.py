@@ -210,7 +210,9 @@ class ArrayFeatures:
         return cls(
             tuple(data["shape"]),
             tuple(data["names"]),
-            *(np.array(data[k], np.float64) for k in ("mean", "scale", "fill")),
+            np.array(data["mean"], np.float64),
+            np.array(data["scale"], np.float64),
+            np.array(data["fill"], np.float64),
             tuple(data["flagged"]),
             tuple(data["constant"]),
             data["whole"],

@@ -107,13 +107,15 @@ def _dialect(path: str, head: bytes, held: bytes | None) -> Dialect:
 
 def _parse(path: str, held: bytes | None, dialect: Dialect) -> pl.DataFrame:
     try:
-        try:
-            return _read(path, held, dialect, _INFERRED)
-        except pl.exceptions.ComputeError as error:
-            if "could not parse" not in str(error):
-                raise
-            # A kind of value that the first rows did not have, or a word for a missing one.
-            return _read(path, held, dialect, None, list(MISSING))
+        # Kinds are inferred from the first rows. Where later ones differ, it may be by a word for a
+        # missing value, or by a kind that only the whole file shows; each attempt is slower.
+        for inferred, missing in ((_INFERRED, None), (10 * _INFERRED, list(MISSING))):
+            try:
+                return _read(path, held, dialect, inferred, missing)
+            except pl.exceptions.ComputeError as error:
+                if "could not parse" not in str(error):
+                    raise
+        return _read(path, held, dialect, None, list(MISSING))
     except pl.exceptions.PolarsError as error:
         if "utf-8" in str(error).lower() or "utf8" in str(error).lower():
             _refuse_encoding(path, held)

@@ -20,7 +20,7 @@ _TESTS = ("t10k", "test")
 
 def idx_files(folder: str) -> dict[tuple[str, str], str]:
     """`{("train", "images"): path, ...}` for the IDX files of a folder."""
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for name in sorted(os.listdir(folder)):
         match = _NAME.fullmatch(name)
         if match:

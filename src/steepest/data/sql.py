@@ -48,7 +48,7 @@ def _frame(url: str, query: str) -> pl.DataFrame:
     try:
         import sqlalchemy
     except ImportError:
-        sqlalchemy = None
+        sqlalchemy = None  # type: ignore[assignment]
     if sqlalchemy is None:
         try:
             import adbc_driver_manager  # noqa: F401

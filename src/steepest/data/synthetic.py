@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def synthetic(text: str) -> Table:
     """
     name, _, rest = text.partition(":")
     make = SYNTHETIC[name]
-    options = {"n": 1000, "seed": 0}
+    options: dict[str, Any] = {"n": 1000, "seed": 0}
     options |= dict(zip(_arguments(make), make.__defaults__ or (), strict=True))
     for item in filter(None, rest.split(",")):
         key, equals, value = item.partition("=")
