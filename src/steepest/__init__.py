@@ -1,39 +1,72 @@
-"""steepest: gradient descent, whole.
+"""steepest: gradient descent, whole: minimise functions, train models, measure what works.
 
-Names are imported when they are first used, so that `import steepest` costs nothing and
-`steepest --help` never waits for JAX.
+Names are loaded when they are first used, so `import steepest` costs nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-_WHERE = {
-    "DataError": "steepest.core.errors",
-    "DivergedError": "steepest.core.errors",
-    "FileError": "steepest.core.errors",
-    "FormulaError": "steepest.core.errors",
-    "MissingExtraError": "steepest.core.errors",
-    "Outcome": "steepest.core.outcome",
-    "Reason": "steepest.core.outcome",
-    "SteepestError": "steepest.core.errors",
-    "Trace": "steepest.core.trace",
-    "UsageError": "steepest.core.errors",
+_HOME = {
+    "DataError": "core.errors",
+    "DivergedError": "core.errors",
+    "FileError": "core.errors",
+    "Fit": "engine.result",
+    "Fits": "engine.result",
+    "FormulaError": "core.errors",
+    "Minima": "engine.minimize",
+    "Minimum": "engine.minimize",
+    "MissingExtraError": "core.errors",
+    "Outcome": "core.outcome",
+    "Reason": "core.outcome",
+    "Settings": "engine.settings",
+    "SteepestError": "core.errors",
+    "Trace": "core.trace",
+    "UsageError": "core.errors",
+    "function": "functions.function",
+    "load": "store.run_directory",
+    "minimize": "engine.minimize",
+    "models": "models",
+    "objectives": "objectives",
+    "optimizers": "optimizers",
+    "schedules": "schedules",
+    "train": "engine.train",
 }
+_MODULES = {"models", "objectives", "optimizers", "schedules"}
 
-__all__ = sorted(_WHERE)
+__all__ = sorted(_HOME)
+
+if TYPE_CHECKING:
+    from steepest import models, objectives, optimizers, schedules
+    from steepest.core.errors import (
+        DataError,
+        DivergedError,
+        FileError,
+        FormulaError,
+        MissingExtraError,
+        SteepestError,
+        UsageError,
+    )
+    from steepest.core.outcome import Outcome, Reason
+    from steepest.core.trace import Trace
+    from steepest.engine.minimize import Minima, Minimum, minimize
+    from steepest.engine.result import Fit, Fits
+    from steepest.engine.settings import Settings
+    from steepest.engine.train import train
+    from steepest.functions.function import function
+    from steepest.store.run_directory import load
 
 
 def __getattr__(name: str) -> Any:
-    import importlib
-
     if name == "__version__":
         from importlib.metadata import version
 
         return version("steepest")
-    if name not in _WHERE:
+    if name not in _HOME:
         raise AttributeError(f"module 'steepest' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_WHERE[name]), name)
+    module = import_module(f"steepest.{_HOME[name]}")
+    value = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -31,7 +31,9 @@ class Command(NamedTuple):
     help: str
 
 
-COMMANDS: dict[str, Command] = {}
+COMMANDS: dict[str, Command] = {
+    "train": Command("Train", "Train a model on data by gradient descent, and keep the best one."),
+}
 
 # Flags that may stand before or after the command; they are taken out before Typer parses.
 ANYWHERE = {"--debug": "debug", "--quiet": "quiet", "-q": "quiet"}

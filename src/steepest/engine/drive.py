@@ -49,13 +49,13 @@ class Plan:
     def capacity(self) -> int:
         """Steps that a chunk can hold: a shape of the program, so a function of sizes alone."""
         if self.chunk_steps is not None:
-            return self.chunk_steps
+            return max(self.chunk_steps, 2)
         most = RECORD_ROWS * self.every
         if self.orders:
             row = self.orders[0].batch_size * (self.row_bytes + 4) * len(self.orders)
             most = min(most, max(1, GATHER_BYTES // max(row, 1)))
         # A power of two at least as large as the run: runs of other lengths share the program.
-        return min(most, 1 << max(self.steps - 1, 0).bit_length())
+        return max(2, min(most, 1 << max(self.steps - 1, 0).bit_length()))
 
     @property
     def segments(self) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "runs"
 
@@ -34,10 +35,18 @@ def mesh(devices: int) -> Mesh:
 
 
 def split(seeds: int, cells: int) -> tuple[int, str]:
-    """`(groups, axis)`: a group a device, of cells if they divide evenly, else of seeds, else one."""
+    """`(groups, axis)`: a group a device, of cells if they divide evenly, else of seeds."""
     for n in range(min(len(jax.devices()), seeds * cells), 1, -1):
         if cells % n == 0:
             return n, "cells"
         if seeds % n == 0:
             return n, "seeds"
     return 1, "cells"
+
+
+def place(t: Any, groups: int, axis: int) -> Any:
+    """`t` cut along `axis` over the first `groups` devices: as the program will hand it on."""
+    if groups == 1:
+        return t
+    sharding = NamedSharding(mesh(groups), PartitionSpec(*(None,) * axis, AXIS))
+    return jax.device_put(t, sharding)

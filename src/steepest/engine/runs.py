@@ -21,7 +21,7 @@ from steepest.data.dataset import Arrays
 from steepest.engine.advance import Layout, measure_rows, metrics, start
 from steepest.engine.compiling import precision
 from steepest.engine.drive import Hook, Plan, drive
-from steepest.engine.mesh import split
+from steepest.engine.mesh import place, split
 from steepest.engine.spec import Carry, RunSpec, stack
 from steepest.objectives.objective import Batch
 
@@ -192,6 +192,8 @@ def run(
         fixed = data if full else jax.tree.map(lambda a: a[:1], data)
         alone = Layout(len(seeds), len(specs), 0)
         carry = start(stacked, keys, initial, fixed, alone)
+        if sharded:
+            carry = place(carry, groups, 1 if axis == "cells" else 0)
         trace = Trace(seeds=np.asarray(seeds), cells=len(specs))
         carry, trace, seconds = drive(
             stacked,

@@ -114,10 +114,10 @@ def stack(records: Sequence[Any], dtype: Any) -> Any:
 
 
 def cast_host(t: Any, dtype: Any) -> Any:
-    """Floating leaves, Python's too, as NumPy arrays of `dtype`; nothing is put on a device."""
+    """Floating leaves and plain numbers as NumPy arrays of `dtype`; integer arrays as they are."""
 
     def one(x):
-        x = np.asarray(x)
+        x = np.asarray(float(x) if type(x) is int else x)
         return x.astype(dtype) if np.issubdtype(x.dtype, np.floating) else x
 
     return jax.tree.map(one, t)

@@ -116,8 +116,8 @@ def measure(spec: RunSpec, carry: Carry, held: Any) -> tuple[Carry, dict]:
     seen, epochs = stop.waited(carry.patience_best, carry.patience_epochs, monitored, delta)
     low, stalled = stop.waited(carry.stall_best, carry.stall_epochs, train_loss, delta)
     reason = stop.first_of(
-        (epochs >= spec.stop.patience, Reason.PATIENCE),
-        (stalled >= spec.stop.stall_patience, Reason.NO_PROGRESS),
+        (epochs.astype(dtype) >= spec.stop.patience, Reason.PATIENCE),
+        (stalled.astype(dtype) >= spec.stop.stall_patience, Reason.NO_PROGRESS),
     )
     changes |= {
         "patience_best": seen,

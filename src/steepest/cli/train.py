@@ -1,0 +1,161 @@
+"""`steepest train DATA`: data in, trained model out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steepest.cli import options, output
+from steepest.cli.progress import Progress
+from steepest.cli.settings import with_settings
+from steepest.core.outcome import Outcome
+from steepest.engine.drive import Moment
+from steepest.engine.result import Fit, Fits
+from steepest.engine.settings import Settings
+from steepest.engine.train import Prepared, train_prepared
+from steepest.report.plots import curves
+from steepest.store import run_directory
+
+
+@with_settings
+def train(
+    data: Annotated[str, typer.Argument(
+        metavar="DATA", help="A bundled set (iris wine breast_cancer diabetes digits), a synthetic "
+        "one (moons circles spirals blobs, as in moons:n=500,noise=0.2), or a file.")],
+    target: Annotated[str | None, typer.Option(
+        help="The column to predict.", rich_help_panel="Data")] = None,
+    test: Annotated[str | None, typer.Option(
+        help="A file of rows to test on.", rich_help_panel="Data")] = None,
+    weights: Annotated[str | None, typer.Option(
+        help="The column of row weights.", rich_help_panel="Data")] = None,
+    drop: Annotated[list[str] | None, typer.Option(
+        help="A column to leave out; may be repeated.", rich_help_panel="Data")] = None,
+    task: Annotated[str | None, typer.Option(
+        help="classification or regression, if the guess is wrong.", rich_help_panel="Data")] = None,
+    seed: options.Seed = 0,
+    seeds: Annotated[int, typer.Option(
+        min=1, help="Train from this many seeds; mean and spread are shown.")] = 1,
+    out: Annotated[Path | None, typer.Option(
+        "-o", "--out", metavar="DIR", help="Where to put model, trace and curves \\[runs/DATA].")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the run that DIR holds.")] = False,
+    max_seconds: Annotated[float | None, typer.Option(
+        help="End the training after this time.", rich_help_panel="Stopping")] = None,
+    json: options.Json = False,
+    settings: Settings = Settings(),
+) -> int:  # fmt: skip
+    """Train a model on data by gradient descent, and keep the best one."""
+    settings.make_optimizer()
+    where = {"target": target, "test": test, "weights": weights, "task": task,
+             "drop": tuple(drop or ())}  # fmt: skip
+    ready = Prepared(data, settings, **{k: v for k, v in where.items() if v})
+    ready.spec(settings)
+    directory = run_directory.claim(
+        out or run_directory.free_directory(ready.table.name), overwrite=overwrite
+    )
+    for note in (*ready.table.notes, *ready.encoder.warnings):
+        output.hint(note)
+    output.hint(_opening(ready, settings, seeds))
+    steps, epochs = _lengths(ready, settings)
+    with Progress(steps, epochs=epochs, metric=_metric(ready)) as bar:
+        fits = train_prepared(
+            ready, settings, range(settings.seed, settings.seed + seeds),
+            hooks=(lambda moment: _show(bar, moment, ready, seeds),),
+            max_seconds=float("inf") if max_seconds is None else max_seconds,
+        )  # fmt: skip
+    described = {k: v for k, v in where.items() if v} | {
+        "name": data,
+        "fingerprint": ready.table.source.fingerprint,
+    }
+    run_directory.write(directory, fits, described)
+    curves(fits.trace, directory / "curves.png")
+    if json:
+        summary = fits.to_dict() if seeds > 1 else fits.best.to_dict()
+        output.emit(summary | {"directory": str(directory)})
+    else:
+        _report(fits, directory)
+    return 3 if all(f.outcome is Outcome.DIVERGED for f in fits) else 0
+
+
+def _lengths(ready: Prepared, settings: Settings) -> tuple[int, int]:
+    from math import ceil
+
+    rows = len(ready.train.x)
+    size = rows if settings.batch_size == "full" else min(settings.batch_size, rows)
+    return ceil(settings.epochs * ceil(rows / size)), ceil(settings.epochs)
+
+
+def _metric(ready: Prepared) -> str:
+    return "accuracy" if ready.encoder.task == "classification" else "r2"
+
+
+def _opening(ready: Prepared, settings: Settings, seeds: int) -> str:
+    rows = {k: len(a.x) for k, a in ready.parts.items() if a is not None}
+    shares = ", ".join(f"{output.count(n)} to {k}" for k, n in rows.items())
+    what = (
+        f"{ready.encoder.outputs} classes" if ready.encoder.classes else f"{ready.table.target}"
+    )
+    names = {"train": "train on", "validation": "validate", "test": "test"}
+    for k, v in names.items():
+        shares = shares.replace(f"to {k}", f"to {v}")
+    started = time.strftime("%H:%M")
+    several = f", {seeds} seeds" if seeds > 1 else ""
+    return f"{ready.table.name}: {shares}; {what}{several}; started {started}"
+
+
+def _show(bar: Progress, moment: Moment, ready: Prepared, seeds: int) -> None:
+    import numpy as np
+
+    epochs = moment.trace.epochs
+    facts: dict[str, Any] = {}
+    if "train_loss" in epochs and len(epochs["train_loss"]):
+        facts["loss"] = np.nanmedian(epochs["train_loss"][-1])
+        name = f"validation_{_metric(ready)}"
+        if name in epochs:
+            facts["metric"] = np.nanmedian(epochs[name][-1])
+    rows = len(ready.train.x)
+    bar.update(
+        moment.step, epoch=int(moment.epoch), samples=int(moment.epoch * rows * seeds), **facts
+    )
+
+
+def _report(fits: Fits, directory: Path) -> None:
+    fit = fits.best
+    columns = ["rows", "loss", *[k for k in fit.train if k != "loss"]]
+    summary = fits.summary()
+    rows = []
+    for part in ("train", "validation", "test"):
+        metrics = getattr(fit, part)
+        if metrics is None:
+            continue
+        if len(fits) > 1 and summary[part]:
+            shown = [output.spread(summary[part][k]["mean"], summary[part][k]["std"])
+                     for k in columns[1:]]  # fmt: skip
+        else:
+            shown = [metrics[k] for k in columns[1:]]
+        rows.append([part, fit.sizes[part], *shown])
+    title = f"Mean ± deviation over {len(fits)} seeds" if len(fits) > 1 else ""
+    output.table(["", *columns], rows, title=title)
+    for line in _sentences(fits, fit):
+        output.say(line)
+    output.say(f"Model, trace and curves are in {directory}.")
+
+
+def _sentences(fits: Fits, fit: Fit) -> list[str]:
+    lines = [fit.message]
+    diverged = sum(f.outcome is Outcome.DIVERGED for f in fits)
+    if len(fits) > 1:
+        lines[0] = f"Best seed {fit.seed}: {fit.message}"
+        if diverged:
+            lines.append(f"{diverged} of {len(fits)} seeds diverged and are left out of the means.")
+    if fit.success:
+        which = "validation" if fit.validation else "training"
+        lines.append(
+            f"Kept: the weights of epoch {fit.best_epoch:g} of {fit.epochs:g}, where the {which} "
+            f"loss was lowest. {output.count(fit.w.size)} parameters, "
+            f"{output.duration(fits.seconds)}."
+        )
+    return lines
