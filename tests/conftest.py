@@ -6,8 +6,18 @@ os.environ.setdefault("STEEPEST_CACHE", "off")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_COLOR", "1")
 
+import hypothesis
 import jax
 import pytest
+
+# The same examples in every run, and no verdict that depends on how busy the machine is.
+hypothesis.settings.register_profile(
+    "steepest",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steepest")
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -98,15 +98,23 @@ def test_trees_and_vectors():
     assert frame.schema["params"] == pl.Array(pl.Float64, 2)
     second = frame.filter(pl.col("cell") == 1)["params"].to_numpy()
     np.testing.assert_array_equal(second, points[:, 0, 1])
-    assert trace.to_pandas()["params"][5].tolist() == points[1, 0, 1].tolist()
 
 
 def test_pandas_agrees_with_polars():
+    pytest.importorskip("pandas")
     trace, _ = filled()
     frame, other = trace.frame(), trace.to_pandas()
     assert list(other.columns) == frame.columns
     for name in frame.columns:
         np.testing.assert_array_equal(other[name].to_numpy(), frame[name].to_numpy())
+
+
+def test_vectors_in_pandas():
+    pytest.importorskip("pandas")
+    trace = Trace(cells=2)
+    points = np.arange(16.0).reshape(4, 1, 2, 2)
+    trace.append("steps", chunk(0, 4, 1, 2, params=points))
+    assert trace.to_pandas()["params"][5].tolist() == points[1, 0, 1].tolist()
 
 
 def test_parquet_round_trip(tmp_path):

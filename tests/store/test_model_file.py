@@ -10,7 +10,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -54,7 +54,7 @@ configs = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(trees, configs)
 def test_round_trip(arrays, config):
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def put(files):
     return folder
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.data())
 def test_altered_bytes_are_refused_or_change_nothing(saved, data):
     name = data.draw(st.sampled_from(sorted(saved)))
