@@ -50,7 +50,7 @@ class Schedule:
         """A copy in which every duration is a number of steps."""
         if not self.durations:
             return self
-        per_unit = _plain(horizon.steps_per_epoch) if self.unit == "epoch" else 1.0
+        per_unit = _plain(horizon.steps_per_epoch) if self.unit == "epoch" else 1.0  # type: ignore[attr-defined]
         changes: dict[str, Any] = {}
         for name in self.durations:
             value = getattr(self, name)
@@ -80,7 +80,8 @@ class Schedule:
     def require_bound(self) -> None:
         """Refuse durations that are not steps yet, rather than misread epochs as steps."""
         if self.durations and (
-            self.unit != "step" or any(getattr(self, name) is None for name in self.durations)
+            self.unit != "step"  # type: ignore[attr-defined]
+            or any(getattr(self, name) is None for name in self.durations)
         ):
             raise UsageError(
                 f"{type(self).__name__} is not bound to a run yet: its {self.durations[0]} is not "

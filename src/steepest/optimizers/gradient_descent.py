@@ -15,10 +15,10 @@ class GradientDescent(Rule):
     On a quadratic it converges for eta < 2/l, with l the largest eigenvalue of the Hessian.
 
         >>> import jax.numpy as jnp
-        >>> rule, w = GradientDescent(0.1), jnp.asarray([1.0, -2.0])
+        >>> rule, w = GradientDescent(0.25), jnp.asarray([1.0, -2.0])
         >>> updates, state = rule.update(2 * w, rule.init(w))  # gradient of |w|^2
         >>> (w + updates).tolist()
-        [0.800000011920929, -1.600000023841858]
+        [0.5, -1.0]
     """
 
     def direction(self, g, w, t):
