@@ -104,11 +104,9 @@ def _gif(frames: list[np.ndarray]) -> bytes:
         picture = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
         pixels = np.asarray(picture)
         if shown is not None:
-            changed = Image.fromarray(
-                np.where(pixels == shown, clear, pixels).astype(np.uint8), "P"
-            )
-            changed.putpalette(palette.getpalette())
-            picture = changed
+            # A picture of grey levels that is given a palette becomes one of indices into it.
+            picture = Image.fromarray(np.where(pixels == shown, clear, pixels).astype(np.uint8))
+            picture.putpalette(palette.getpalette() or [])
         pictures.append(picture)
         shown = pixels
     buffer = io.BytesIO()
