@@ -174,3 +174,14 @@ def test_later_rows_must_fit():
         encoder.transform(load((np.zeros((2, 4)), ["setosa", "tulip"])))
     with pytest.raises(DataError, match="is infinite in row 2"):
         encoder.transform(load((np.array([[0.0] * 4, [np.inf] * 4]), None)))
+
+
+def test_a_later_target_beyond_float32_is_refused():
+    table = load((np.arange(8.0)[:, None], np.linspace(0, 1, 8)))
+    encoder = Encoder.fit(table)
+    later = load((np.zeros((2, 1)), [0.5, 1e300]), task="regression")
+    with pytest.raises(DataError, match=r"in row 2, too far from the training rows for float32"):
+        encoder.transform(later)
+    assert np.isfinite(encoder.transform(later, np.float64).y).all()
+    with pytest.raises(DataError, match="from 0 to 1e"):
+        load((np.zeros((2, 1)), [0.5, 1.5]), weights=[1, 1e300])

@@ -10,6 +10,8 @@ import polars as pl
 from steepest.core.errors import DataError
 from steepest.data.dataset import Source, Table
 
+_HEAVIEST = 1e30  # sums of many such weights still fit into float32
+
 
 def is_frame(data: Any) -> bool:
     """Whether `data` has named columns: a polars, pandas or pyarrow frame, or a dict of columns."""
@@ -140,11 +142,11 @@ def as_weight(weight: Any, where: str) -> np.ndarray:
     values = as_array(weight, "weights").astype(np.float64)
     if values.ndim != 1:
         raise DataError(f"{where}: weights have the shape {values.shape}; give one per row.")
-    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    bad = np.flatnonzero(~((values >= 0) & (values <= _HEAVIEST)))
     if len(bad):
         raise DataError(
             f"{where}: the weight in row {bad[0] + 1} is {values[bad[0]]}; "
-            "weights must be finite and at least 0."
+            f"weights must be from 0 to {_HEAVIEST:g}."
         )
     if not values.any():
         raise DataError(f"{where}: all weights are 0; give some rows weight.")

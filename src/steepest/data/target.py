@@ -242,8 +242,16 @@ class NumberTarget:
                 f"training had {self.width}; give the same columns."
             )
         values = values.reshape(len(values), self.width)
-        scaled = (values - np.array(self.mean)) / np.array(self.scale)
-        return np.ascontiguousarray(scaled[:, 0] if self.scalar else scaled, dtype)
+        with np.errstate(over="ignore"):
+            scaled = ((values - np.array(self.mean)) / np.array(self.scale)).astype(dtype)
+        bad = np.flatnonzero(~np.isfinite(scaled).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"{where}: the target {self.name!r} is {values[bad[0]].tolist()} in "
+                f"{rows_text(bad)}, too far from the training rows for {np.dtype(dtype)}; "
+                "correct or remove these rows."
+            )
+        return np.ascontiguousarray(scaled[:, 0] if self.scalar else scaled)
 
     def decode(self, prediction: np.ndarray) -> np.ndarray:
         """Predictions in the target's own units: scale z + mean."""
