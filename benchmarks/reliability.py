@@ -99,10 +99,14 @@ def main(argv=None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--method", default="lbfgs")
     parser.add_argument("--problems", default="")
+    parser.add_argument("--settings", default="{}", help="of the method, as JSON")
     parser.add_argument("--budget", type=int, default=max(BUDGETS))
     parser.add_argument("--json", default="")
     options = parser.parse_args(argv)
-    method, rival = SEARCH_OPTIMIZERS[options.method](), SCIPY.get(options.method, "L-BFGS-B")
+    method, rival = (
+        SEARCH_OPTIMIZERS[options.method](**json.loads(options.settings)),
+        SCIPY.get(options.method, "L-BFGS-B"),
+    )
     chosen = [
         p for n, p in PROBLEMS.items() if not options.problems or n in options.problems.split(",")
     ]

@@ -43,15 +43,11 @@ class _Interval(NamedTuple):
     """The state of a search along one direction, all numbers (flags are 0 or 1)."""
 
     trial: Any  # the next step to try, or the one accepted
-    best: End  # the best step so far, one end of the interval
+    best: End  # the lowest step so far that decreases f enough, one end of the interval
     other: End  # the other end, once `bracketed`
-    low: Any  # bounds for the next trial
-    high: Any
-    limit: Any  # no finite value was found at this step: stay below
     width: Any  # of the interval, now and one turn earlier
     width_before: Any
     bracketed: Any
-    first_stage: Any  # until sufficient decrease was seen with a slope upwards
     recall: Any  # the trial repeats the best step, to be accepted as it is
     second: Any  # along the second direction
     trials: Any
@@ -68,7 +64,7 @@ def _unpack(vector: Any) -> _Interval:
 
 
 _END = End(0, 0, 0)
-_LAYOUT = jax.tree.structure(_Interval(0, _END, _END, *[0] * 11))
+_LAYOUT = jax.tree.structure(_Interval(0, _END, _END, *[0] * 7))
 _RECALL, _SECOND = -4, -3
 
 
@@ -79,11 +75,9 @@ class StrongWolfe:
         phi(t) <= phi(0) + c1 t phi'(0)        sufficient decrease, c1 = `decrease`
         |phi'(t)| <= c2 |phi'(0)|              curvature,           c2 = `curvature`
 
-    Near a minimum f is flat to rounding long before its gradient vanishes. Differences of f below
-    `rounding` x |f| are therefore not trusted there: Hager and Zhang's approximate conditions,
-    which use slopes only, are accepted too,
-
-        (2 c1 - 1) phi'(0) >= phi'(t) >= c2 phi'(0)   and   phi(t) <= phi(0) + rounding |phi(0)|.
+    Near a minimum f is flat to rounding long before its gradient vanishes. Where phi(t) differs from
+    phi(0) by no more than `rounding` |phi(0)|, the slopes decide alone: the curvature condition then
+    implies Hager and Zhang's approximate Wolfe conditions, phi'(t) <= (2 c1 - 1) phi'(0).
 
     A trial that overflows is shortened to a tenth. After `max_trials` the best step with a decrease
     is taken; where there is none, the search goes along the second direction.
@@ -128,7 +122,7 @@ class StrongWolfe:
         c1, c2 = jnp.asarray(self.decrease, dtype), jnp.asarray(self.curvature, dtype)
         relative = jnp.asarray(100 * eps if self.rounding is None else self.rounding, dtype)
         max_trials = jnp.asarray(self.max_trials, dtype)
-        zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
+        zero, one, infinity = (jnp.asarray(c, dtype) for c in (0, 1, jnp.inf))
         f0 = start.value
         noise = relative * jnp.abs(f0)
         slope1, step1 = jnp.vdot(start.gradient, direction), jnp.asarray(step, dtype)
@@ -143,12 +137,8 @@ class StrongWolfe:
         def begin(slope, step, along_second) -> Any:
             """The interval before the first trial along one of the two directions."""
             end = End(zero, f0, slope)
-            infinity = jnp.full((), jnp.inf, dtype)
-            return _pack(_Interval(
-                step, end, end, low=zero, high=5 * step, limit=infinity, width=infinity,
-                width_before=infinity, bracketed=zero, first_stage=one, recall=zero,
-                second=along_second, trials=zero, failed=zero,
-            ))  # fmt: skip
+            flags = [zero, zero, along_second, zero, zero]
+            return _pack(_Interval(step, end, end, infinity, infinity, *flags))
 
         def turn(loop):
             vector, evaluations, _, _ = loop
@@ -157,14 +147,14 @@ class StrongWolfe:
             slope0 = jnp.where(along_second, slope2, slope1)
             point = at(start.x + trial * d)
             new = End(trial, point.value, jnp.vdot(point.gradient, d))
-            wolfe = (new.value <= f0 + c1 * trial * slope0) & (jnp.abs(new.slope) <= -c2 * slope0)
-            level = (new.value <= f0 + noise) & (new.slope >= c2 * slope0)
-            accepted = wolfe | (level & (new.slope <= (2 * c1 - 1) * slope0)) | recall
+            level = jnp.abs(new.value - f0) <= noise
+            enough = (new.value <= f0 + c1 * trial * slope0) | level
+            accepted = (enough & (jnp.abs(new.slope) <= -c2 * slope0)) | recall
             accepted = accepted & jnp.isfinite(new.value) & jnp.isfinite(new.slope)
 
             def go_on(vector):
                 s = _unpack(vector)
-                moved = _narrow(s, new, c1 * slope0, f0, noise)
+                moved = _narrow(s, new, f0 + c1 * trial * slope0, noise)
                 trials = s.trials + 1
                 stuck = (trials >= max_trials) | _collapsed(moved, eps)
                 better = (moved.best.step > 0) & (moved.best.value < f0)
@@ -199,111 +189,86 @@ def _descends(slope, step):
     return (slope < 0) & jnp.isfinite(slope) & (step > 0) & jnp.isfinite(step)
 
 
-def _narrow(s: _Interval, new: End, test, f0, noise) -> _Interval:
-    """The interval after the trial `new`, and the next trial (Moré and Thuente, section 4)."""
-    t, best = new.step, s.best
+def _narrow(s: _Interval, new: End, bound, noise) -> _Interval:
+    """The interval after the trial `new`, and the next trial.
+
+    A trial above `bound`, the line of sufficient decrease, or above the best value, or not finite,
+    closes the interval; one with a slope of the other sign takes the place of the best, which
+    becomes the other end. Values that differ by noise only count as equal.
+    """
+    best = s.best
     finite = jnp.isfinite(new.value) & jnp.isfinite(new.slope)
-    bound = f0 + t * test
-    first_stage = (s.first_stage > 0) & ~((new.value <= bound) & (new.slope >= 0) & finite)
-    # In the first stage psi(t) = phi(t) - phi(0) - c1 t phi'(0) stands for phi.
-    tilted = first_stage & (new.value <= best.value) & (new.value > bound)
-    tilt = jnp.where(tilted, test, jnp.zeros_like(test))
-    ends = [End(e.step, e.value - tilt * e.step, e.slope - tilt) for e in (best, s.other, new)]
-    trial, closes, turned = jax.lax.optimization_barrier(
-        _interpolate(*ends, s.bracketed > 0, s.low, s.high, noise)
+    closes = ~finite | (new.value > jnp.minimum(best.value, bound) + noise)
+    turned = ~closes & (jnp.sign(new.slope) * jnp.sign(best.slope) < 0)
+    apart = jnp.abs(new.value - best.value) > noise
+    trial = jax.lax.cond(
+        closes,
+        lambda: _too_far(best, new),
+        lambda: _onwards(best, s.other, new, s.bracketed > 0, turned, apart),
     )
     bracketed = (s.bracketed > 0) | closes | turned
     other = pick(closes, new, pick(turned, best, s.other))
     best = pick(closes, best, new)
     width = jnp.abs(other.step - best.step)
+    # An interval that does not shrink by a third in two turns is halved.
     slow = bracketed & (width >= 0.66 * s.width_before)
-    trial = jnp.where(slow, best.step + 0.5 * (other.step - best.step), trial)
-
-    # A trial that is not finite says nothing but that it is too long.
-    limit = jnp.where(finite, s.limit, t)
-    best, other = pick(finite, best, s.best), pick(finite, other, s.other)
-    shrunk = finite & bracketed
-    bracketed = jnp.where(finite, bracketed, s.bracketed > 0)
-    trial = jnp.where(finite, trial, best.step + 0.1 * (t - best.step))
-    trial = jnp.where(trial < limit, trial, 0.5 * (best.step + limit))
-    reach = trial - best.step
     return s._replace(
-        trial=trial,
+        trial=jnp.where(slow, 0.5 * (best.step + other.step), trial),
         best=best,
         other=other,
-        low=jnp.where(bracketed, jnp.minimum(best.step, other.step), trial + 1.1 * reach),
-        high=jnp.where(bracketed, jnp.maximum(best.step, other.step), trial + 4 * reach),
-        limit=limit,
-        width=jnp.where(shrunk, width, s.width),
-        width_before=jnp.where(shrunk, s.width, s.width_before),
-        bracketed=bracketed.astype(t.dtype),
-        first_stage=first_stage.astype(t.dtype),
+        width=jnp.where(bracketed, width, s.width),
+        width_before=s.width,
+        bracketed=bracketed.astype(new.step.dtype),
     )
 
 
 def _collapsed(s: _Interval, eps):
     """Whether the interval is down to rounding, so that no further trial can tell anything new."""
-    edge = (s.trial <= s.low) | (s.trial >= s.high) | (s.high - s.low <= 4 * eps * s.high)
-    return ((s.bracketed > 0) & edge) | (s.trial == s.best.step)
+    low = jnp.minimum(s.best.step, s.other.step)
+    high = jnp.maximum(s.best.step, s.other.step)
+    edge = (s.trial <= low) | (s.trial >= high) | (high - low <= 4 * eps * high)
+    return (s.bracketed > 0) & edge
 
 
-def _interpolate(best: End, other: End, new: End, bracketed, low, high, noise):
-    """`(next trial, new closes the interval, new takes best's place with best as the other end)`.
+# The next trial: the four cases of dcstep, as fractions of the span from `best` to `new`.
 
-    The four cases of dcstep: a higher value; a slope of the other sign; a smaller slope of the same
-    sign; and a slope that is not smaller. Values that differ by noise only count as equal.
-    """
+
+def _too_far(best: End, new: End):
+    """Case 1, `new` is too high: nearer to `best`, by the cubic and by the quadratic."""
     span = new.step - best.step
-    apart = jnp.abs(new.value - best.value) > noise
-    closes = (new.value > best.value) & apart
-    turned = ~closes & (jnp.sign(new.slope) * jnp.sign(best.slope) < 0)
+    cubic, _, rise = _cubic(best, new)
+    quadratic = 0.5 * best.slope / (best.slope - rise)
+    ahead = jnp.minimum(1 - cubic, 0.5 * (1 - cubic + quadratic))
+    ahead = jnp.where(jnp.isfinite(ahead), jnp.clip(ahead, 1e-3, 0.9), 0.1)
+    return best.step + ahead * span
+
+
+def _onwards(best: End, other: End, new: End, bracketed, turned, apart):
+    """Cases 2 to 4: between two slopes of opposite sign, or beyond `new`."""
+    span, reach = new.step - best.step, other.step - new.step
+    cubic, valid, _ = _cubic(best, new)
+    secant = new.slope / (new.slope - best.slope)
+    # Case 2, the slope has turned: of cubic and secant the farther from `new`.
+    between = jnp.where(apart, jnp.maximum(cubic, secant), secant)
+    # Case 3, a slope that flattens: beyond `new`; case 4, one that does not: as far as allowed.
     flatter = jnp.abs(new.slope) < jnp.abs(best.slope)
-    forward = span > 0
+    far = jnp.where(apart, jnp.where(valid, jnp.minimum(cubic, secant), -4), secant)
+    far = jnp.where(flatter, jnp.clip(far, -4, -1.1), -4)
+    near = jnp.where(apart & valid, jnp.maximum(cubic, secant), secant)
+    most = jnp.abs(reach / span)
+    near = jnp.where(flatter, jnp.maximum(near, -0.66 * most), -0.5 * most)
+    back = jnp.where(turned, between, jnp.where(bracketed, near, far))
+    return new.step - jnp.where(jnp.isfinite(back), back, 0.5) * span
 
-    theta = 3 * ((best.value - new.value) / span) + best.slope + new.slope
-    root = _root(theta, best.slope, new.slope)
-    secant = new.step - (new.slope / (new.slope - best.slope)) * span
 
-    # Case 1: between the minimiser of the cubic and that of the quadratic through both values.
-    gamma = jnp.where(forward, root, -root)
-    r = (gamma - best.slope + theta) / (2 * gamma - best.slope + new.slope)
-    cubic = best.step + r * span
-    secant0 = best.slope / ((best.value - new.value) / span + best.slope)
-    quadratic = best.step + 0.5 * secant0 * span
-    nearer = jnp.abs(cubic - best.step) < jnp.abs(quadratic - best.step)
-    one = jnp.where(nearer, cubic, 0.5 * (cubic + quadratic))
-    least = best.step + 1e-3 * span
-    one = jnp.where((one - least) * span > 0, one, least)
-    one = jnp.where(jnp.isfinite(quadratic) & jnp.isfinite(cubic), one, best.step + 0.1 * span)
-
-    # Case 2: of the cubic and the secant step, the one farther from the new trial.
-    gamma = -gamma
-    r = (gamma - new.slope + theta) / (2 * gamma - new.slope + best.slope)
-    cubic = new.step - r * span
-    farther = (jnp.abs(cubic - new.step) > jnp.abs(secant - new.step)) & apart
-    two = jnp.where(farther, cubic, secant)
-
-    # Case 3: the cubic is used only where it has its minimum beyond the new trial.
-    edge = jnp.where(forward, high, low)
-    cubic = jnp.where(apart, jnp.where((r < 0) & (gamma != 0), cubic, edge), secant)
-    nearer = jnp.abs(cubic - new.step) < jnp.abs(secant - new.step)
-    inside = jnp.where(nearer, cubic, secant)
-    most = new.step + 0.66 * (other.step - new.step)
-    inside = jnp.where(forward, jnp.minimum(most, inside), jnp.maximum(most, inside))
-    outside = jnp.clip(jnp.where(nearer, secant, cubic), low, high)
-    three = jnp.where(bracketed, inside, outside)
-
-    # Case 4: towards the other end, or as far as allowed.
-    reach = other.step - new.step
-    theta = 3 * ((new.value - other.value) / reach) + other.slope + new.slope
-    root = _root(theta, other.slope, new.slope)
-    gamma = jnp.where(reach < 0, -root, root)
-    r = (gamma - new.slope + theta) / (2 * gamma - new.slope + other.slope)
-    four = jnp.where(bracketed, new.step + r * reach, edge)
-
-    trial = jnp.where(closes, one, jnp.where(turned, two, jnp.where(flatter, three, four)))
-    middle = 0.5 * (best.step + jnp.where(bracketed & ~closes, other.step, new.step))
-    return jnp.where(jnp.isfinite(trial), trial, middle), closes, turned
+def _cubic(best: End, new: End):
+    """How far back from `new` the cubic through both has its minimum; whether beyond `new`; rise."""
+    span = new.step - best.step
+    rise = (new.value - best.value) / span
+    theta = best.slope + new.slope - 3 * rise
+    root = jnp.sign(span) * _root(theta, best.slope, new.slope)
+    back = (theta - root - new.slope) / (best.slope - new.slope - 2 * root)
+    return back, (back < 0) & (root != 0), rise
 
 
 def _root(theta, a, b):

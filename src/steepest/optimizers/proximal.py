@@ -49,7 +49,7 @@ class FISTA(Deterministic):
     Math. 14 (2014), 389-417 (steps that grow); O'Donoghue and Candès, ibid. 15 (2015), eq. (12).
     """
 
-    learning_rate: float | None = number(
+    initial_step: float | None = number(
         None, above=0, optional=True, help="first step length to try; none: 1/|g|"
     )
     factor: float = number(0.5, above=0, below=1, help="by which a step that is too long shrinks")
@@ -60,7 +60,7 @@ class FISTA(Deterministic):
         """One evaluation at `params`."""
         held = first(evaluate, params)
         x, g = held.point.x, held.point.gradient
-        step = first_step(g) if self.learning_rate is None else self.learning_rate
+        step = first_step(g) if self.initial_step is None else self.initial_step
         return FISTAState(held, x, jnp.asarray(step, x.dtype), jnp.ones((), x.dtype))
 
     def step(

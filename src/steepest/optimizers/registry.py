@@ -11,6 +11,7 @@ from steepest.core.types import Optimizer
 from steepest.optimizers.adam import Adam, AdaMax, AdamW, AMSGrad, NAdam
 from steepest.optimizers.adaptive import AdaDelta, AdaGrad, RMSProp
 from steepest.optimizers.gradient_descent import GradientDescent, Momentum, Nesterov
+from steepest.optimizers.searching import SEARCH_OPTIMIZERS
 from steepest.optimizers.sign import Lion, SignSGD
 from steepest.optimizers.wrap import from_optax
 
@@ -29,6 +30,7 @@ OPTIMIZERS: dict[str, type] = {
     "adamax": AdaMax,
     "lion": Lion,
     "signsgd": SignSGD,
+    **SEARCH_OPTIMIZERS,
 }
 
 

@@ -133,12 +133,12 @@ class BacktrackingGD(Deterministic):
     """Gradient descent with Armijo's rule: w <- prox(w - t g, t), t halved until f falls enough.
 
     Each step first tries the length that the last one ended with, or `growth` times that where the
-    last one accepted its first trial; the first tries 1/|g| or, where given, `learning_rate`.
+    last one accepted its first trial; the first tries 1/|g| or, where given, `initial_step`.
 
     Source: Armijo 1966; Nocedal and Wright, "Numerical Optimization" (2006), algorithm 3.1.
     """
 
-    learning_rate: float | None = number(
+    initial_step: float | None = number(
         None, above=0, optional=True, help="first step length to try; none: 1/|g|"
     )
     growth: float = number(2.0, least=1, help="the next first trial, in units of the last step")
@@ -147,7 +147,7 @@ class BacktrackingGD(Deterministic):
     def start(self, evaluate: Evaluate, params: Params) -> StepState:
         """One evaluation at `params`."""
         held = first(evaluate, params)
-        return StepState(held, _initial(self.learning_rate, held.point.gradient))
+        return StepState(held, _initial(self.initial_step, held.point.gradient))
 
     def step(
         self,
@@ -184,7 +184,7 @@ class BarzilaiBorwein(Deterministic):
     """
 
     variant: str = static("alternate", choices=("long", "short", "alternate"), help="which step")
-    learning_rate: float | None = number(
+    initial_step: float | None = number(
         None, above=0, optional=True, help="first step length to try; none: 1/|g|"
     )
     memory: int = static(10, help="values that the search compares with")
@@ -194,7 +194,7 @@ class BarzilaiBorwein(Deterministic):
         """One evaluation at `params`."""
         held = first(evaluate, params)
         recent = jnp.full((int(self.memory),), held.point.value)
-        step = _initial(self.learning_rate, held.point.gradient)
+        step = _initial(self.initial_step, held.point.gradient)
         return StepState(held, step, (recent, jnp.zeros((), jnp.int32)))
 
     def step(
@@ -269,7 +269,7 @@ class PolyakStep(Deterministic):
         return _report(unravel, held, state, found)
 
 
-def _initial(learning_rate, gradient):
-    if learning_rate is None:
+def _initial(step, gradient):
+    if step is None:
         return first_step(gradient)
-    return jnp.asarray(learning_rate, gradient.dtype)
+    return jnp.asarray(step, gradient.dtype)
