@@ -11,7 +11,7 @@ import typer
 
 from steepest.cli import options
 from steepest.core.record import replace
-from steepest.engine.settings import Settings
+from steepest.engine.settings import Settings, with_recipe
 
 PANELS = {
     "Model": ("model", "hidden", "activation", "initializer", "norm", "dropout"),
@@ -48,7 +48,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 changes[f.name] = read(f.name, value)
         if "seed" in mine:
             changes["seed"] = mine["seed"]
-        return command(**mine, settings=replace(Settings(), **changes))
+        return command(**mine, settings=replace(Settings(), **with_recipe(changes)))
 
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *made]]

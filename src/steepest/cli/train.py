@@ -34,7 +34,7 @@ def train(
     drop: Annotated[list[str] | None, typer.Option(
         help="A column to leave out; may be repeated.", rich_help_panel="Data")] = None,
     task: Annotated[str | None, typer.Option(
-        help="classification or regression, if the guess is wrong.", rich_help_panel="Data")] = None,
+        help="classification or regression, if guessed wrong.", rich_help_panel="Data")] = None,
     seed: options.Seed = 0,
     seeds: Annotated[int, typer.Option(
         min=1, help="Train from this many seeds; mean and spread are shown.")] = 1,
@@ -45,9 +45,10 @@ def train(
     max_seconds: Annotated[float | None, typer.Option(
         help="End the training after this time.", rich_help_panel="Stopping")] = None,
     json: options.Json = False,
-    settings: Settings = Settings(),
+    settings: Settings | None = None,
 ) -> int:  # fmt: skip
     """Train a model on data by gradient descent, and keep the best one."""
+    assert settings is not None
     settings.make_optimizer()
     where = {"target": target, "test": test, "weights": weights, "task": task,
              "drop": tuple(drop or ())}  # fmt: skip
@@ -59,6 +60,7 @@ def train(
     for note in (*ready.table.notes, *ready.encoder.warnings):
         output.hint(note)
     output.hint(_opening(ready, settings, seeds))
+    output.hint(f"{settings.make_optimizer()!r}")
     steps, epochs = _lengths(ready, settings)
     with Progress(steps, epochs=epochs, metric=_metric(ready)) as bar:
         fits = train_prepared(
@@ -95,9 +97,7 @@ def _metric(ready: Prepared) -> str:
 def _opening(ready: Prepared, settings: Settings, seeds: int) -> str:
     rows = {k: len(a.x) for k, a in ready.parts.items() if a is not None}
     shares = ", ".join(f"{output.count(n)} to {k}" for k, n in rows.items())
-    what = (
-        f"{ready.encoder.outputs} classes" if ready.encoder.classes else f"{ready.table.target}"
-    )
+    what = f"{ready.encoder.outputs} classes" if ready.encoder.classes else f"{ready.table.target}"
     names = {"train": "train on", "validation": "validate", "test": "test"}
     for k, v in names.items():
         shares = shares.replace(f"to {k}", f"to {v}")

@@ -18,6 +18,43 @@ from steepest.optimizers.registry import optimizer as make_optimizer
 from steepest.optimizers.wrap import Averaged, ClipByNorm, ClipByValue
 from steepest.schedules import schedule as make_schedule
 
+RECIPE: dict[str, Any] = {
+    "learning_rate": 5e-3,
+    "schedule": "cosine",
+    "dropout": 0.2,
+    "average": 0.99,
+}
+"""What trains well untuned; see `with_recipe`. Chosen on the five bundled sets."""
+OWN_CHOICE = {
+    *RECIPE,
+    "model",
+    "optimizer",
+    "momentum",
+    "weight_decay",
+    "l1",
+    "l2",
+    "loss",
+    "batch_size",
+    "warmup",
+    "clip_norm",
+    "clip_value",
+    "norm",
+    "tolerance",
+    "dtype",
+}
+"""Settings that say that a person knows what to try: with one of them nothing is added."""
+
+
+def with_recipe(given: dict[str, Any]) -> dict[str, Any]:
+    """`given` with the `RECIPE`, if no choice about model or descent is among it.
+
+    Whoever names an optimizer or a learning rate gets just that: no hidden dropout or schedule.
+
+    >>> with_recipe({"epochs": 5})["schedule"], with_recipe({"optimizer": "sgd"})
+    ('cosine', {'optimizer': 'sgd'})
+    """
+    return given if OWN_CHOICE & set(given) else RECIPE | given
+
 
 @record
 class Settings:
@@ -67,7 +104,7 @@ class Settings:
     min_delta: float = number(0.0, least=0, help="what counts as better")
     tolerance: float = number(0.0, least=0, help="gradient norm at which training has converged")
     target: float | None = number(None, optional=True, help="training loss at which to stop")
-    validation: float = number(0.15, least=0, help="share (or count) of rows held out to validate")
+    validation: float = number(0.1, least=0, help="share (or count) of rows held out to validate")
     test: float = number(0.2, least=0, help="share (or count) of rows held out to test")
     standardize: bool = static(True, help="scale inputs to mean 0 and deviation 1")
     dtype: str = static("float32", choices=("float32", "float64"), help="number type")

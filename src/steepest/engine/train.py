@@ -16,7 +16,7 @@ from steepest.data.sources import load
 from steepest.engine.drive import Hook
 from steepest.engine.result import Fit, Fits, fits_of
 from steepest.engine.runs import run
-from steepest.engine.settings import Settings
+from steepest.engine.settings import Settings, with_recipe
 
 
 class Prepared:
@@ -53,7 +53,7 @@ class Prepared:
 def train(
     model: Any = "mlp",
     data: Any = None,
-    optimizer: Any = "adam",
+    optimizer: Any = None,
     *,
     seeds: int | Sequence[int] | None = None,
     callback: Hook | None = None,
@@ -67,12 +67,14 @@ def train(
 
     L(w) = sum_i E(f_w(x_i), y_i) / n + l1 |w|_1 + l2/2 |w|^2. The rows are split into training,
     validation and test parts; inputs are standardised and regression targets scaled, both as
-    measured on the training part. The weights of the epoch with the lowest validation loss are kept.
+    measured on the training part. The weights of the epoch with the lowest validation loss are
+    kept.
 
     Args:
       model: `mlp`, `linear`, a model object, or an (init, apply) pair as `models.Custom`.
-      data: a bundled or synthetic set by name (`digits`, `moons:n=500`), a file, a frame, or `(x, y)`.
-      optimizer: a name (`adam`, `sgd`, ...), an optimizer, or an optax transformation.
+      data: a bundled or synthetic set by name (`digits`, `moons:n=500`), a file, a frame, `(x, y)`.
+      optimizer: a name (`adam`, `sgd`, ...), an optimizer, or an optax transformation. With no
+        choice made about model and descent, `settings.RECIPE` is used, which trains well untuned.
       seeds: how many runs from different random starts and orders (or which seeds); with more than
         one a `Fits` is returned. The split is that of `seed` for all.
       callback: called between chunks with the state of the run; `state.stop()` ends it.
@@ -88,10 +90,16 @@ def train(
     >>> fit.outcome.text, fit.test["accuracy"] > 0.8, fit.w.shape
     ('budget', True, (67,))
     """
-    if isinstance(data, str) is False and data is None:
+    if data is None:
         raise UsageError("data is missing: give a name such as 'digits', a file, or (x, y).")
-    settings = replace(
-        settings or Settings(), **{"model": model, "optimizer": optimizer, **changes}
+    if optimizer is not None:
+        changes["optimizer"] = optimizer
+    if not isinstance(model, str) or model != "mlp":
+        changes["model"] = model
+    settings = (
+        replace(Settings(), **with_recipe(changes))
+        if settings is None
+        else replace(settings, **changes)
     )
     if isinstance(seeds, int):
         if seeds < 1:

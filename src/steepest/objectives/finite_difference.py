@@ -53,7 +53,7 @@ class FiniteDifferenceObjective(FunctionObjective):
 
 
 def _to_words(a):
-    """Doubles as pairs of 32-bit words: the callback's thread has its own, narrower, number type."""
+    """Doubles as pairs of 32-bit words: the callback's thread has a narrower number type."""
     return jax.lax.bitcast_convert_type(a, np.uint32) if a.dtype.itemsize == 8 else a
 
 
