@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from steepest.cli.app import ANYWHERE, COMMANDS, find
+from steepest.cli.app import ANYWHERE, COMMANDS
+from steepest.cli.parser import find
 
 HEAVY = {"jax", "numpy", "polars", "sklearn", "matplotlib", "sympy", "pandas", "scipy"}
 
@@ -68,7 +70,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def env(place):
-    return {**os.environ, "PYTHONPATH": str(place), "NO_COLOR": "1", "COLUMNS": "100"}
+    return {**os.environ, "PYTHONPATH": str(place), "NO_COLOR": "1", "COLUMNS": "80"}
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +106,28 @@ def test_nothing_heavy_is_imported(args):
 def test_help_lists_every_command_with_its_line():
     done = steepest("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for name in COMMANDS:
-        assert name in done.stdout
+    words = " ".join(done.stdout.split())
+    for name, (panel, line) in COMMANDS.items():
+        assert f"{name} {line}" in words
+        assert f"{panel}:" in words
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], []])
+def test_help_and_version_do_without_typer_and_rich(args):
+    code = (
+        "import sys; from steepest.cli.app import run; run(sys.argv[1:]);"
+        "sys.exit(bool({'typer', 'rich'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code, *args], capture_output=True, check=True)
+
+
+def test_completion_knows_commands_and_their_options(act):
+    more = {"_STEEPEST_COMPLETE": "complete_bash"}
+    done = act(**more, COMP_WORDS="steepest ", COMP_CWORD="1")
+    assert done.stdout.split() == ["act"]
+    done = act(**more, COMP_WORDS="steepest act --le", COMP_CWORD="2")
+    assert done.stdout.split() == ["--learning-rate"]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -115,12 +137,12 @@ def test_the_listed_line_is_the_first_of_the_docstring(name):
 
 
 def test_every_command_file_is_listed():
+    # A file that defines a function of its own name is a command; the others are shared parts.
     import steepest.cli
 
-    shared = {"__init__", "app", "options", "output", "progress", "settings"}
-    files = {p.stem for p in Path(steepest.cli.__file__).parent.glob("*.py")} - shared
-    commands = {f for f in files if not f.startswith("_")}
-    assert commands == set(COMMANDS)
+    files = Path(steepest.cli.__file__).parent.glob("*.py")
+    found = {p.stem for p in files if re.search(rf"^def {p.stem}\(", p.read_text(), re.MULTILINE)}
+    assert found == set(COMMANDS)
 
 
 def test_version():
