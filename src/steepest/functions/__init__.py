@@ -17,14 +17,14 @@ from steepest.functions.surfaces import SURFACES, Minimum, Surface
 
 if TYPE_CHECKING:
     from steepest.functions.analysis import Analysis, analyse
-    from steepest.functions.derivatives import Derivatives, check, derivatives
+    from steepest.functions.derivatives import Derivatives, check, differentiate
 
 _LATE = {
     "Analysis": "analysis",
     "analyse": "analysis",
     "Derivatives": "derivatives",
     "check": "derivatives",
-    "derivatives": "derivatives",
+    "differentiate": "derivatives",
 }
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "Surface",
     "analyse",
     "check",
-    "derivatives",
+    "differentiate",
     "function",
     "parse",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from steepest.core.errors import UsageError
 from steepest.functions.critical import CriticalPoint, Found, critical_points, kind_of
-from steepest.functions.derivatives import Check, Derivatives, check, derivatives
+from steepest.functions.derivatives import Check, Derivatives, check, differentiate
 from steepest.functions.expression import Number, constant, degree
 from steepest.functions.function import Function, function
 from steepest.functions.local import Local
@@ -114,6 +114,7 @@ class Analysis:
             "latex": self.function.latex,
             "variables": list(names),
             "partial_derivatives": named(d.texts()) if d.partials else None,
+            "partial_derivatives_latex": named(d.latex()) if d.partials else None,
             "hessian": [[to_text(e) for e in row] for row in d.hessian] or None,
             "derivatives_agree": self.check.agrees if d.partials else None,
             "quadratic": self.quadratic,
@@ -184,7 +185,7 @@ def analyse(
     local = Local(f)
     if given is not None and not local.defined(given):
         raise UsageError(f"The function or its gradient is not finite at {_shown(f, given)}.")
-    written = derivatives(f, time_limit)
+    written = differentiate(f, time_limit)
     compared = check(f, written, local=local)
     quadratic = _is_quadratic(f, written)
     critical = critical_points(f, local, quadratic, _candidates(f, given), time_limit)
@@ -199,7 +200,7 @@ def analyse(
             if compared.points == 0
             else "The written derivatives differ from JAX's; trust the numbers."
         )
-    zero = 1e-12 * np.abs(eigenvalues).max()
+    zero = 1e-14 * f.dimensions * np.abs(eigenvalues).max()
     kind = ""
     scale = max(np.abs(hessian).max(), np.abs(gradient).max(), 1e-300)
     if np.abs(gradient).max() <= 1e-8 * scale or np.abs(gradient).max() == 0:

@@ -70,7 +70,7 @@ def critical_points(
     given = np.array([list(map(float, e)) for e in extra]).reshape(-1, f.dimensions)
     if not local.small:
         points = _distinct(local, given[_settled(local, given)])
-        return Found(points, "candidates", False, _only_candidates(f))
+        return Found(tuple(points), "candidates", False, _only_candidates(f))
     searched, flat = _search(f, local, given)
     powers = degree(f.expression)
     if powers is not None and powers <= EXACT_DEGREE and f.dimensions <= EXACT_VARIABLES:
@@ -83,7 +83,7 @@ def critical_points(
             further = [p for p in searched if not any(_same(p.point, k.point) for k in known)]
             points = _ordered([*known, *further])
             if not further and not solved.family:
-                return Found(points, "SymPy", True, "" if points else NONE)
+                return Found(tuple(points), "SymPy", True, "" if points else NONE)
             searched = points
     notes = [f"Searched from {STARTS + len(given)} starts; there may be others."]
     degenerate = [p for p in searched if p.kind == "degenerate"]
@@ -144,13 +144,14 @@ def kind_of(eigenvalues: np.ndarray, zero: float = 0.0) -> str:
 
 def _quadratic(f: Function, local: Local) -> Found:
     _, gradient, hessian = local.at(np.zeros(f.dimensions))
-    w, _, rank, _ = np.linalg.lstsq(hessian, -gradient, rcond=1e-12)
+    w, _, rank, _ = np.linalg.lstsq(hessian, -gradient, rcond=1e-14)
     left = np.abs(hessian @ w + gradient).max()
     if left > 1e-9 * np.abs(gradient).max():
         return Found((), "linear system", True, NONE)
     w = _rounded(w)
     eigenvalues = np.linalg.eigvalsh(hessian)
-    kind, note = kind_of(eigenvalues, 1e-12 * np.abs(eigenvalues).max()), ""
+    zero = 1e-14 * f.dimensions * np.abs(eigenvalues).max()
+    kind, note = kind_of(eigenvalues, zero), ""
     if rank < f.dimensions:
         what = "saddles" if kind == "saddle" else "minima" if eigenvalues.sum() > 0 else "maxima"
         shape = {1: "line", 2: "plane"}.get(f.dimensions - int(rank), "subspace")
@@ -214,8 +215,8 @@ def descend_gradient(local: Local, w: np.ndarray) -> tuple[np.ndarray, float]:
         trial = w - np.where(np.isfinite(step), step, 0.0)
         _, g_trial, h_trial = local.many(trial)
         with np.errstate(invalid="ignore", over="ignore"):
-            better = np.linalg.norm(g_trial, axis=1) < np.linalg.norm(g, axis=1)
-        better &= np.isfinite(h_trial).all((1, 2))
+            shorter = np.linalg.norm(g_trial, axis=1) < np.linalg.norm(g, axis=1)
+        better = shorter & np.isfinite(h_trial).all((1, 2))
         if not better.any() and damping.min() > 1e3:
             break
         w = np.where(better[:, None], trial, w)
@@ -246,7 +247,7 @@ def _by_value(local: Local, w: np.ndarray) -> list[np.ndarray]:
     return [w[k] for k in np.lexsort((np.linalg.norm(w, axis=1), np.round(values, 9)))]
 
 
-def _distinct(local: Local, places) -> tuple[CriticalPoint, ...]:
+def _distinct(local: Local, places) -> list[CriticalPoint]:
     """Those that differ, classified; what a degenerate point draws in but slowly counts as it."""
     points: list[CriticalPoint] = []
     seen: list[np.ndarray] = []
@@ -267,13 +268,13 @@ def _distinct(local: Local, places) -> tuple[CriticalPoint, ...]:
     return _ordered(points)
 
 
-def _ordered(points) -> tuple[CriticalPoint, ...]:
+def _ordered(points) -> list[CriticalPoint]:
     """Lowest value first; of equal values the nearest to the origin."""
 
     def key(p: CriticalPoint):
         return round(p.value, 9), round(float(np.linalg.norm(p.point)), 9), [-x for x in p.point]
 
-    return tuple(sorted(points, key=key))
+    return sorted(points, key=key)
 
 
 def _same(a, b, tolerance: float = 1e-4) -> bool:

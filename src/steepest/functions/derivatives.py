@@ -56,7 +56,7 @@ class Derivatives:
         return tuple(map(to_latex, self.partials))
 
 
-def derivatives(f: Function | str, time_limit: float = TIME_LIMIT) -> Derivatives:
+def differentiate(f: Function | str, time_limit: float = TIME_LIMIT) -> Derivatives:
     """The symbolic gradient and Hessian of f, simplified, within `time_limit` seconds.
 
     Sums are written out, so this is for few variables: up to 10.
@@ -64,7 +64,7 @@ def derivatives(f: Function | str, time_limit: float = TIME_LIMIT) -> Derivative
     Raises:
         UsageError: time_limit is not above 0.
 
-    >>> derivatives("x^2 + x*y + y^2").texts()
+    >>> differentiate("x^2 + x*y + y^2").texts()
     ('2*x + y', 'x + 2*y')
     """
     f = function(f) if isinstance(f, str) else f
@@ -195,7 +195,7 @@ def check(
     True
     """
     f = function(f) if isinstance(f, str) else f
-    found = derivatives(f) if found is None else found
+    found = differentiate(f) if found is None else found
     box = np.asarray(f.bounds if f.bounds else [(-2.0, 2.0)] * f.dimensions)
     w = np.random.default_rng(seed).uniform(box[:, 0], box[:, 1], (points, f.dimensions))
     flat = tuple(e for row in found.hessian for e in row)
@@ -207,8 +207,8 @@ def check(
     with jax.enable_x64(True):
         written = np.asarray(trees(jnp.asarray(w)))
     first = _difference(gradient, written[:, :n])
-    second = (0, None)
-    if flat and hessian is not None:
+    second: tuple[int, float | None] = (0, None)
+    if flat:
         second = _difference(hessian.reshape(points, n * n), written[:, n:])
     return Check(max(first[0], second[0]), first[1], second[1], tolerance)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -214,7 +214,7 @@ def degree(node: Expression) -> int | None:
     return 0
 
 
-_MATH = {
+_MATH: dict[str, Callable[..., float]] = {
     "exp": math.exp, "expm1": math.expm1, "sinh": math.sinh, "cosh": math.cosh,
     "tanh": math.tanh, "ln": math.log, "log": math.log, "log10": math.log10, "log2": math.log2,
     "log1p": math.log1p, "sqrt": math.sqrt, "abs": abs, "sin": math.sin, "cos": math.cos,
@@ -222,17 +222,27 @@ _MATH = {
 }  # fmt: skip
 
 
-def constant(node: Expression) -> float | None:
+def constant(node: Expression, known: dict[int, float | None] | None = None) -> float | None:
     """The value of an expression without variables, indices or n, in float64; None for others.
 
-    An overflow is infinite; a value outside the domain is NaN.
+    An overflow is infinite; a value outside the domain is NaN. `known` keeps values by the `id` of
+    the node, for callers that ask about ever larger parts of one tree.
     """
-    below = [constant(c) for c in children(node)]
-    if any(b is None for b in below) or isinstance(
-        node, (Variable, Element, Index, Dimension, Reduction)
-    ):
+    known = {} if known is None else known
+    if id(node) not in known:
+        known[id(node)] = _constant(node, known)
+    return known[id(node)]
+
+
+def _constant(node: Expression, known: dict[int, float | None]) -> float | None:
+    if isinstance(node, (Variable, Element, Index, Dimension, Reduction)):
         return None
-    values = [float(b) for b in below if b is not None]
+    values: list[float] = []
+    for child in children(node):
+        value = constant(child, known)
+        if value is None:
+            return None
+        values.append(value)
     try:
         match node:
             case Number():

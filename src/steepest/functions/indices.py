@@ -34,6 +34,7 @@ from steepest.functions.notation import to_text
 MOST_VARIABLES = 100_000
 MOST_POINTS = 1_000_000
 MOST_PRODUCT_ROWS = 1_000
+MOST_INDICES = 5_000_000
 _LARGEST = 1e7
 
 Scope = dict[str, np.ndarray]
@@ -83,7 +84,8 @@ def integers(node: Expression, scope: Scope, n: int | None, text: str = "", colu
                 b, e = np.broadcast_arrays(value(base), value(exponent))
                 if np.any(e < 0) or np.any(e > 64):
                     raise refuse("A power within an index must be from 0 to 64.")
-                result = np.power(b, e)
+                with np.errstate(over="ignore"):
+                    result = np.power(b, e)
             case Variable(name):
                 raise refuse(
                     f"`{name}` is not the index of an enclosing sum.",
@@ -118,6 +120,16 @@ NEEDS_DIMENSIONS = (
 )
 
 
+def too_many(text: str, column: int) -> FormulaError:
+    """The error for sums that are too long."""
+    return FormulaError(
+        f"The sums of this formula run over too many terms, more than {MOST_POINTS:,}.",
+        text,
+        column,
+        "Write the function in Python with jax.numpy instead.",
+    )
+
+
 def domain(node: Reduction, scope: Scope, n: int | None, text: str = "", budget=MOST_POINTS):
     """The points that `node` sums over, within `scope`; refused before they exceed `budget`."""
     outer = {
@@ -132,12 +144,7 @@ def domain(node: Reduction, scope: Scope, n: int | None, text: str = "", budget=
     counts = np.maximum(high - low + 1, 0)
     total = int(counts.sum())
     if total > budget:
-        raise FormulaError(
-            f"The sums of this formula run over more than {MOST_POINTS:,} terms.",
-            text,
-            node.column,
-            "Write the function in Python with jax.numpy instead.",
-        )
+        raise too_many(text, node.column)
     parent = np.repeat(np.arange(points), counts)
     starts = np.cumsum(counts) - counts
     index = low[parent] + np.arange(total) - starts[parent]
@@ -216,10 +223,10 @@ def _named(columns: dict[str, int], dimensions: int | None, text: str) -> tuple[
 
 def _check(root: Expression, n: int | None, text: str) -> int | None:
     """Walk through all sums; the largest index met. Refuses what lies outside 1 ... n."""
-    largest, budget = None, MOST_POINTS
+    largest, budget, indices = None, MOST_POINTS, 0
 
     def visit(node: Expression, scope: Scope) -> None:
-        nonlocal largest, budget
+        nonlocal largest, budget, indices
         if isinstance(node, Reduction):
             points = domain(node, scope, n, text, budget)
             budget -= len(points.parent)
@@ -231,6 +238,10 @@ def _check(root: Expression, n: int | None, text: str) -> int | None:
                 )  # fmt: skip
             visit(node.body, points.scope)
         elif isinstance(node, Element):
+            names = free_indices(node)
+            indices += sum(len(scope[name]) for name in names) * sum(1 for _ in walk(node))
+            if indices > MOST_INDICES:
+                raise too_many(text, node.column)
             where = integers(node.index, scope, n, text, node.column)
             if not where.size:
                 return
@@ -238,10 +249,10 @@ def _check(root: Expression, n: int | None, text: str) -> int | None:
             largest = high if largest is None else max(largest, high)
             if low < 1 or high > (n if n is not None else MOST_VARIABLES):
                 shown, wrong = to_text(node), f"{node.base}[{low if low < 1 else high}]"
-                last = f"{node.base}[{n}]" if n is not None else ""
                 raise FormulaError(
                     (f"{shown} reaches {wrong}" if shown != wrong else f"There is no {wrong}")
-                    + f"; the variables are {node.base}[1] ... {last}.",
+                    + f"; the first is {node.base}[1]"
+                    + (f", the last {node.base}[{n}]." if n is not None else "."),
                     text,
                     node.column,
                     "Change the ends of the sum, or the dimensions.",

@@ -20,11 +20,11 @@ VANISHED = 1e-60
 
 
 class Values(NamedTuple):
-    """At each of the points: f of shape (m,), ∇f (m, n), Hessian (m, n, n) or None."""
+    """At m points: f of shape (m,), ∇f (m, n), the Hessian (m, n, n), or (m, 0, 0) if not taken."""
 
     value: np.ndarray
     gradient: np.ndarray
-    hessian: np.ndarray | None
+    hessian: np.ndarray
 
 
 class Local:
@@ -53,7 +53,6 @@ class Local:
         w = np.asarray(w, float)
         if self.small:
             value, gradient, hessian = self.many(w[None])
-            assert hessian is not None
             return float(value[0]), gradient[0], hessian[0]
         with jax.enable_x64(True):
             value, gradient, hessian = self._full(jnp.asarray(w))
@@ -71,7 +70,8 @@ class Local:
                 out = program(jnp.asarray(np.concatenate([rows, pad])))
                 parts.append([np.asarray(x)[: len(rows)] for x in out])
         joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return Values(joined[0], joined[1], joined[2] if self.small else None)
+        hessian = joined[2] if self.small else np.zeros((len(w), 0, 0))
+        return Values(joined[0], joined[1], hessian)
 
     def defined(self, w) -> bool:
         """Whether f and its gradient are finite at w."""
@@ -87,7 +87,8 @@ class Local:
         for h in (1e-6, 1e-8):
             step = h * (1 + np.abs(w)) * directions
             gradient = self.many(np.concatenate([w + step, w - step])).gradient
-            gap = np.abs(gradient[:m] - gradient[m:]).max()
+            with np.errstate(invalid="ignore"):  # infinite gradients
+                gap = np.abs(gradient[:m] - gradient[m:]).max()
             size = max(size, np.abs(gradient).max())
             gaps.append(gap if np.isfinite(gap) else np.inf)
         return bool(gaps[1] <= 0.2 * gaps[0] or gaps[1] <= 1e-7 * size)
@@ -105,7 +106,8 @@ class Local:
         if not change.size:
             return "equal", 0.0
         rounding = 1e-15 * abs(near.value[0]) + 1e-9 * np.abs(change).max() + VANISHED
-        turn = np.linalg.norm(near.gradient[1:] - near.gradient[0], axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            turn = np.linalg.norm(near.gradient[1:] - near.gradient[0], axis=1)
         bend = turn / np.linalg.norm(np.concatenate([step, step]), axis=1)
         curvature = float(np.nanmax(np.where(np.isfinite(bend), bend, 0.0)))
         higher, lower = (change > rounding).any(), (change < -rounding).any()

@@ -55,7 +55,7 @@ def to_text(node: Expression, implicit: bool = False) -> str:
         case Dimension():
             return "n"
         case Element(base, index):
-            return f"{base}[{to_text(index)}]"
+            return f"{base}[{_tight(index)}]"
         case Negate(operand):
             return "-" + show(operand, PRODUCT)
         case Chain("+", inverted, terms):
@@ -82,7 +82,7 @@ def to_text(node: Expression, implicit: bool = False) -> str:
         case Call(name, arguments):
             return f"{name}({', '.join(to_text(a, implicit) for a in arguments)})"
         case Reduction(kind, index, low, high, body):
-            ends = f"{index}={to_text(low)}..{to_text(high)}"
+            ends = f"{index}={_tight(low)}..{_tight(high)}"
             return f"{kind}({ends}, {to_text(body, implicit)})"
     raise AssertionError(node)
 
@@ -147,6 +147,10 @@ def to_latex(node: Expression) -> str:
             ends = f"_{{{index}={to_latex(low)}}}^{{{to_latex(high)}}}"
             return f"{REDUCTIONS[kind]}{ends} {show(body, PRODUCT)}"
     raise AssertionError(node)
+
+
+def _tight(node: Expression) -> str:
+    return to_text(node).replace(" ", "")
 
 
 def _product(factors: list[Expression]) -> str:

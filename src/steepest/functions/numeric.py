@@ -38,7 +38,7 @@ from steepest.functions.indices import Scope, domain, integers
 
 
 def _sqrt(x):
-    """sqrt(x) with derivative 0 at 0, lest the gradient of sqrt(x^2 + y^2) be NaN at its minimum."""
+    """sqrt(x), of derivative 0 at 0, lest the gradient of sqrt(x^2 + y^2) be NaN at its minimum."""
     zero = x == 0
     return jnp.where(zero, x, jnp.sqrt(jnp.where(zero, jnp.ones_like(x), x)))
 
@@ -70,7 +70,7 @@ FUNCTIONS: dict[str, Callable] = {
     "log1p": jnp.log1p,
     "sqrt": _sqrt,
     "cbrt": jnp.cbrt,
-    "abs": jnp.abs,
+    "abs": lambda x: x * jnp.sign(x),  # jnp.abs has derivative 1 at 0
     "sign": jnp.sign,
     "step": _step,
     "floor": jnp.floor,
@@ -105,7 +105,7 @@ def _evaluate(node: Expression, w: Array, where: dict[str, int], n: int, scope: 
     def value(child: Expression) -> Array:
         return _evaluate(child, w, where, n, scope)
 
-    def number(x: float) -> Array:
+    def number(x: float | np.ndarray) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             return jnp.asarray(np.asarray(x).astype(w.dtype))
 

@@ -14,12 +14,11 @@ constant powers are limited, and every refusal is a `FormulaError` with a column
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 from contextlib import contextmanager
 
 from steepest.core.errors import FormulaError, UsageError
+from steepest.functions import hints
 from steepest.functions.expression import (
     Call,
     Chain,
@@ -33,6 +32,7 @@ from steepest.functions.expression import (
     Power,
     Reduction,
     Variable,
+    children,
     constant,
     depth,
 )
@@ -80,7 +80,9 @@ class _Parser:
         self.tokens = tokenize(text)  # lazily, so that a hostile text is left early
         self.token = next(self.tokens)
         self.nested = 0
-        self.nodes = 0
+        self.constants: dict[int, float | None] = {}  # by id of nodes, which all stay alive
+        self.all: list[Expression] = []
+        self.bits: dict[int, int] = {}
         self.scope: list[str] = []  # indices of the enclosing sums
         self.opened: list[str] = ["end"]  # what the enclosing bracket is; "|" closes only "|"
 
@@ -115,8 +117,8 @@ class _Parser:
         self.nested -= 1
 
     def count(self, node: Expression) -> Expression:
-        self.nodes += 1
-        if self.nodes > MOST_NODES:
+        self.all.append(node)
+        if len(self.all) > MOST_NODES:
             raise self.error(
                 f"The formula has more than {MOST_NODES:,} parts.",
                 self.token.column,
@@ -184,6 +186,21 @@ class _Parser:
             base = self.raised(base, exponent, column)
         return base
 
+    def bits_of(self, node: Expression) -> int:
+        """About how many bits the exact value of a constant expression takes."""
+        if id(node) not in self.bits:
+            match node:
+                case Number():
+                    value = node.value
+                    bits = value.numerator.bit_length() + value.denominator.bit_length()
+                case Power(base, exponent):
+                    size = constant(exponent, self.constants)
+                    bits = math.ceil(self.bits_of(base) * max(1.0, abs(size or 0.0)))
+                case _:
+                    bits = 64 + sum(map(self.bits_of, children(node)))
+            self.bits[id(node)] = bits
+        return self.bits[id(node)]
+
     def superscript(self, token: Token) -> Expression:
         digits = token.text.lstrip("-")
         node: Expression = Dimension() if digits == "n" else Number(digits)
@@ -192,7 +209,7 @@ class _Parser:
 
     def raised(self, base: Expression, exponent: Expression, column: int) -> Expression:
         node = self.count(Power(base, exponent))
-        size = constant(exponent)
+        size = constant(exponent, self.constants)
         if size is not None:
             if not abs(size) <= LARGEST_POWER:
                 raise self.error(
@@ -200,8 +217,8 @@ class _Parser:
                     column,
                     "Write large powers with exp and ln.",
                 )
-            whole = constant(node)
-            if (whole is not None and not math.isfinite(whole)) or _bits(node) > MOST_BITS:
+            whole = constant(node, self.constants)
+            if whole is not None and not (math.isfinite(whole) and self.bits_of(node) < MOST_BITS):
                 raise self.error(
                     "This power of constants is too large, or no real number.",
                     column,
@@ -266,26 +283,8 @@ class _Parser:
 
     def stray(self, token: Token, otherwise: str = "") -> FormulaError:
         """The error for a token that cannot stand where it stands."""
-        hints = {
-            ")": ("This closing bracket has no opening one.", "Remove it, or add a `(`."),
-            "=": (
-                "A formula has no `=`.",
-                "Give the right-hand side only: x^2 instead of y = x^2.",
-            ),
-            ",": ("A comma separates the arguments of a function.", "Decimals have a point: 3.5."),
-            "..": ("`..` belongs into a sum.", "Write sum(i=1..n, x[i]^2)."),
-            "[": (
-                "A square bracket gives the index of a variable, as in x[1].",
-                "Group with ( and ).",
-            ),
-            "]": ("This square bracket has no opening one.", "Remove it, or add a `[`."),
-            ".": (
-                "A formula has no attributes.",
-                "Write sin(x), not math.sin(x); multiply with *.",
-            ),
-        }
-        if token.kind in hints:
-            message, hint = hints[token.kind]
+        if token.kind in hints.STRAY:
+            message, hint = hints.STRAY[token.kind]
             return self.error(message, token.column, hint)
         return self.error(otherwise or f"`{token.text}` cannot stand here.", token.column)
 
@@ -319,28 +318,18 @@ class _Parser:
 
     def unknown(self, token: Token) -> FormulaError:
         name, column = token.text, token.column
-        if name in ("lambda", "import", "def", "return", "for", "if", "else", "eval", "exec"):
-            return self.error(
-                f"`{name}` is Python, and a formula is not.", column,
-                "Write only the value, such as x^2 + y^2.",
-            )  # fmt: skip
         if self.at("."):
-            raise self.stray(self.token)
-        words = [*FUNCTIONS, *ALIASES, *REDUCTIONS, *CONSTANTS, *GREEK]
-        near = difflib.get_close_matches(name[:20].lower(), words, n=1, cutoff=0.7)
-        factors = _factors(name)
-        product = "*".join(factors)
-        if self.at("(") and len(factors) > 1 and factors[-1] in FUNCTIONS:
-            hint = f"To multiply write `{product}( ... )`."
-        elif near and (len(name) > 2 or self.at("(")):
-            hint = f"Did you mean `{near[0]}`?"
-        elif len(name) <= 6 and not self.at("("):
-            hint = f"To multiply write `{product}`."
-        else:
-            hint = "A variable is one letter, with digits if you like: x, y, x1."
-        kind = "function" if self.at("(") else "name"
+            return self.stray(self.token)
+        if name in hints.PYTHON:
+            return self.error(
+                f"`{name}` is Python, and a formula is not.",
+                column,
+                "Write only the value, such as x^2 + y^2.",
+            )
+        called = self.at("(")
         shown = name if len(name) <= 40 else name[:40] + "..."
-        return self.error(f"Unknown {kind} `{shown}`.", column, hint)
+        kind = "function" if called else "name"
+        return self.error(f"Unknown {kind} `{shown}`.", column, hints.for_name(name, called))
 
     def element(self, token: Token) -> Expression:
         opening = self.next()
@@ -425,27 +414,3 @@ class _Parser:
         self.opened.pop()
         self.close(")", opening)
         return self.count(Reduction(kind, index, low, high, body, token.column))
-
-
-def _factors(name: str) -> list[str]:
-    """`xy` as x, y; `x1y` as x1, y; `xsin` as x, sin."""
-    for word in sorted(FUNCTIONS, key=len, reverse=True):
-        if len(word) > 2 and name.endswith(word) and name != word:
-            return [*_factors(name[: -len(word)]), word]
-    return re.findall(r"\D\d*|\d+", name)
-
-
-def _bits(node: Expression) -> int:
-    """About how many bits the exact value of a constant expression takes."""
-    match node:
-        case Number():
-            value = node.value
-            return value.numerator.bit_length() + value.denominator.bit_length()
-        case Negate(operand):
-            return _bits(operand)
-        case Chain(_, _, terms):
-            return sum(map(_bits, terms))
-        case Power(base, exponent):
-            size = constant(exponent)
-            return math.ceil(_bits(base) * max(1.0, abs(size))) if size is not None else 64
-    return 64

@@ -38,7 +38,7 @@ class Surface:
     Attributes:
         formula: text in the grammar of `parse`.
         fixed: the number of variables, or None if any number from `least` in steps of `multiple`.
-        interval: the customary (low, high), one for all variables or one for each.
+        interval: the customary (low, high): one for all variables, one for each, or n -> one.
         known: n -> global minima; none where no point is on record.
         begin: the customary starting point, repeated along longer vectors.
     """
@@ -46,7 +46,7 @@ class Surface:
     name: str
     title: str
     formula: str
-    interval: Interval | tuple[Interval, ...]
+    interval: Interval | tuple[Interval, ...] | Callable[[int], Interval]
     known: Callable[[int], Minima]
     reference: str
     note: str = ""
@@ -70,9 +70,10 @@ class Surface:
 
     def box(self, n: int) -> tuple[Interval, ...]:
         """(low, high) of each of n variables."""
-        if isinstance(self.interval[0], tuple):
-            return self.interval  # type: ignore[return-value]
-        return (self.interval,) * n  # type: ignore[return-value]
+        interval = self.interval(n) if callable(self.interval) else self.interval
+        if isinstance(interval[0], tuple):
+            return interval  # type: ignore[return-value]
+        return (interval,) * n  # type: ignore[return-value]
 
     def start(self, n: int) -> tuple[float, ...]:
         """The customary starting point, else one off the axes of the box."""
@@ -150,8 +151,8 @@ _ALL = (
             "quadratic with condition number n", fixed=None),
     Surface("double-sum", "Schwefel 1.2", "sum(i=1..n, sum(j=1..i, x[j])^2)", (-65.536, 65.536),
             at(0, (0,)), "JY13", "quadratic, not separable", fixed=None),
-    Surface("trid", "Trid", "sum(i=1..n, (x[i] - 1)^2) - sum(i=2..n, x[i]*x[i-1])", (-10, 10),
-            _trid, "SB13", "quadratic with a tridiagonal Hessian; bounds for n = 2 to 3",
+    Surface("trid", "Trid", "sum(i=1..n, (x[i] - 1)^2) - sum(i=2..n, x[i]*x[i-1])",
+            lambda n: (-n * n, n * n), _trid, "SB13", "quadratic with a tridiagonal Hessian",
             fixed=None, least=2),
     Surface("booth", "Booth", "(x + 2*y - 7)^2 + (2*x + y - 5)^2", (-10, 10), at(0, (1, 3)),
             "JY13", "quadratic"),
