@@ -160,7 +160,7 @@ class Polynomial(Schedule):
     """
 
     learning_rate: float = number(0.01, above=0, help="learning rate at the start")
-    duration: float | None = number(None, above=0, optional=True, help="length; none: the run")
+    duration: Any = number(None, above=0, optional=True, help="length; none: the run")
     power: float = number(1.0, above=0, help="power of the time that is left; 1: linear")
     final: float = number(0.0, least=0, help="last rate, as a fraction of the first")
     unit: str = static("epoch", choices=_UNITS)
@@ -187,7 +187,7 @@ class Cosine(Schedule):
     """
 
     learning_rate: float = number(0.01, above=0, help="learning rate at each (re)start")
-    cycle: float | None = number(None, above=0, optional=True, help="length of the first cycle")
+    cycle: Any = number(None, above=0, optional=True, help="length of the first cycle")
     multiplier: float = number(1.0, least=1, help="length of a cycle over the one before")
     final: float = number(0.0, least=0, help="lowest rate, as a fraction of the first")
     unit: str = static("epoch", choices=_UNITS)
@@ -221,7 +221,7 @@ class OneCycle(Schedule):
     """
 
     learning_rate: float = number(0.01, above=0, help="the peak of the learning rate")
-    duration: float | None = number(None, above=0, optional=True, help="length; none: the run")
+    duration: Any = number(None, above=0, optional=True, help="length; none: the run")
     rise: float = number(0.3, above=0, below=1, help="fraction of the run spent rising")
     start: float = number(0.04, least=0, help="first rate, as a fraction of the peak")
     final: float = number(4e-6, least=0, help="last rate, as a fraction of the peak")
@@ -346,7 +346,7 @@ class WarmUp(Schedule):
         return self.inner.dtype
 
 
-SCHEDULES: dict[str, type[Schedule]] = {
+SCHEDULES: dict[str, type[Any]] = {
     "constant": Constant,
     "step": StepDecay,
     "exponential": Exponential,

@@ -38,6 +38,8 @@ def matrices_only(params):
     return jax.tree.map(lambda w: w.ndim > 1, params)
 
 
+# Settings under which 50 steps are stable: where a rule circles a minimum it amplifies rounding,
+# and no two programs agree to ten digits.
 CASES = [
     Case("gd", GradientDescent(0.02), lambda: optax.sgd(0.02), ("SGD", {"lr": 0.02})),
     Case(
@@ -72,9 +74,9 @@ CASES = [
     ),
     Case(
         "rmsprop",
-        RMSProp(0.02, decay=0.8, epsilon=1e-3),
-        lambda: optax.rmsprop(0.02, decay=0.8, eps=1e-3, eps_in_sqrt=False),
-        ("RMSprop", {"lr": 0.02, "alpha": 0.8, "eps": 1e-3}),
+        RMSProp(0.01, decay=0.8, epsilon=1e-2),
+        lambda: optax.rmsprop(0.01, decay=0.8, eps=1e-2, eps_in_sqrt=False),
+        ("RMSprop", {"lr": 0.01, "alpha": 0.8, "eps": 1e-2}),
     ),
     Case(
         "rmsprop, momentum",

@@ -65,14 +65,14 @@ class AMSGrad(Adam):
     maximum: str = static("corrected", choices=("corrected", "raw"))
     slots: ClassVar[int] = 3
 
-    def direction(self, g, w, t, m, v, u):
+    def direction(self, g, w, t, m, v, u):  # type: ignore[override]
         b1, b2 = self.beta1, self.beta2
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g**2
         u = jnp.maximum(u, v / (1 - b2**t) if self.maximum == "corrected" else v)
         return m / (1 - b1**t) * self.gain(t, m, v, u), m, v, u
 
-    def gain(self, t, m, v, u):
+    def gain(self, t, m, v, u):  # type: ignore[override]
         u = u if self.maximum == "corrected" else u / (1 - self.beta2**t)
         return 1 / (jnp.sqrt(u) + self.epsilon)
 

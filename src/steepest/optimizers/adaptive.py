@@ -51,7 +51,7 @@ class RMSProp(Rule):
     centered: bool = static(False, choices=(True, False), help="divide by the deviation")
 
     @property
-    def slots(self) -> int:
+    def slots(self) -> int:  # type: ignore[override]
         """v, then m if centered, then u if there is momentum."""
         return 1 + self.centered + (self.momentum is not None)
 

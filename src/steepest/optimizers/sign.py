@@ -26,7 +26,7 @@ class SignSGD(Rule):
     momentum: float | None = number(None, least=0, below=1, optional=True, help="momentum")
 
     @property
-    def slots(self) -> int:
+    def slots(self) -> int:  # type: ignore[override]
         """m, if there is momentum."""
         return int(self.momentum is not None)
 
