@@ -13,7 +13,7 @@ eqx = pytest.importorskip("equinox")
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4))
-Y = (X[:, 0] * X[:, 1] > 0).astype(np.int32)
+Y = (X[:, 0] + X[:, 1] / 2 > 0).astype(np.int32)
 
 
 class LinenNet(linen.Module):
@@ -74,8 +74,10 @@ MAKE = {
 }
 
 
-@pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize("name", sorted(MAKE))
+@pytest.mark.parametrize(("name", "double"), [
+    ("pair", False), ("linen", False), ("linen", True), ("nnx", False), ("nnx", True),
+    ("equinox", True), ("equinox MLP", False),
+])  # fmt: skip
 def test_trains(name, double):
     with jax.enable_x64(double):
         dtype = jnp.float64 if double else jnp.float32
@@ -92,15 +94,15 @@ def test_trains(name, double):
                 return (moved, buffers), value
 
             (params, buffers), values = jax.lax.scan(
-                step, (params, buffers), jax.random.split(key, 100)
+                step, (params, buffers), jax.random.split(key, 60)
             )
             return values, objective.metrics(objective.measure(params, buffers, batch))
 
         keys = jax.random.split(jax.random.key(0), 2)
         values, scores = jax.jit(jax.vmap(fit))(keys)
         assert values.dtype == dtype
-        assert np.all(values[:, -1] < 0.75 * values[:, 0])
-        assert np.all(scores["accuracy"] > 0.8)
+        assert np.all(values[:, -1] < 0.5 * values[:, 0])
+        assert np.all(scores["accuracy"] > 0.9)
         assert values[0, 0] != values[1, 0]  # each seed has a start of its own
 
 
