@@ -179,7 +179,7 @@ def test_measurement_in_blocks_equals_measurement_at_once(iris, cells, monkeypat
     runs = fit(iris, cells(1e-2))
     whole = measure(runs, iris.train)
     monkeypatch.setattr("steepest.engine.runs.BLOCK_ROWS", 7)
-    assert blocks_of(iris.train).x.shape[:2] == (14, 7)
+    assert blocks_of(iris.train).x.shape[:2] == (-(-len(iris.train.x) // 7), 7)
     close(measure(runs, iris.train), whole, 1e-5)
 
 
@@ -260,7 +260,9 @@ def test_every_ending_of_a_quadratic(rate, stop, reason):
     message, step = runs.message(), int(runs.carry.step[0, 0])
     assert f" {step}" in message or reason is Reason.MAX_STEPS
     # The closed form: w_k = (1 - 2 rate)^k w_0, frozen where the outcome was decided.
-    np.testing.assert_allclose(runs.last()[0], (1 - 2 * rate) ** step * 3.0, rtol=1e-10, atol=1e-300)
+    np.testing.assert_allclose(
+        runs.last()[0], (1 - 2 * rate) ** step * 3.0, rtol=1e-10, atol=1e-300
+    )
 
 
 def test_unbounded_below_is_a_divergence():

@@ -22,8 +22,8 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 COMMANDS: dict[str, Command] = {
-    "train": Command("Train", "Train a model on data by gradient descent, and keep the best one."),
-    "inspect": Command("Train", "Show what training would do with each column of a table."),
+    "train": Command("Data", "Train a model on data by gradient descent, and keep the best one."),
+    "inspect": Command("Data", "Show what training would do with each column of a table."),
     "minimize": Command(
         "Functions", "Minimise a function by gradient descent: the path, where it ended, and why."
     ),

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from steepest.core.errors import UsageError
-from steepest.core.record import number, record, static
+from steepest.core.record import number, part, record, static
 from steepest.engine.spec import RunSpec
 from steepest.engine.stop import StopRule
 from steepest.models.registry import model as make_model
@@ -63,7 +63,7 @@ class Settings:
     A setting left at None is chosen by the optimizer, model or loss that it belongs to.
     """
 
-    model: Any = static("mlp", help="mlp, linear, or a model object")
+    model: Any = part("mlp", help="mlp, linear, or a model object")
     hidden: tuple = static((128,), help="units in each hidden layer")
     activation: Any = static("relu", help="activation, or one per hidden layer")
     initializer: str = static("auto", help="how weights are drawn at the start")
@@ -71,13 +71,13 @@ class Settings:
     dropout: float | None = number(
         None, optional=True, least=0, below=1, help="share of hidden units dropped in training"
     )
-    loss: Any = static("auto", help="loss by name; auto: log-loss or squared error")
+    loss: Any = part("auto", help="loss by name; auto: log-loss or squared error")
     l1: float = number(0.0, least=0, help="L1 penalty (proximal: exact zeros)")
     l2: float = number(0.0, least=0, help="L2 penalty, l2/2 |w|^2")
     label_smoothing: float | None = number(
         None, optional=True, least=0, below=1, help="probability spread over the other classes"
     )
-    optimizer: Any = static("adam", help="update rule by name, or an optimizer object")
+    optimizer: Any = part("adam", help="update rule by name, or an optimizer object")
     learning_rate: float | None = number(None, optional=True, above=0, help="step size")
     momentum: float | None = number(
         None, optional=True, least=0, below=1, help="momentum of the rules that have one"
@@ -93,7 +93,7 @@ class Settings:
     average: float | None = number(
         None, optional=True, least=0, below=1, help="decay of the moving average of the weights"
     )
-    schedule: Any = static("constant", help="how the learning rate changes")
+    schedule: Any = part("constant", help="how the learning rate changes")
     schedule_settings: tuple = static((), help="settings of the schedule: (name, value), ...")
     warmup: float | None = number(None, optional=True, least=0, help="epochs of warm-up")
     batch_size: Any = static(32, help="examples a step, or full")

@@ -99,7 +99,11 @@ def measure(spec: RunSpec, carry: Carry, held: Any) -> tuple[Carry, dict]:
     monitored = train_loss
     params = iterate(spec, carry)
     if held is not None:
-        measured = measure_blocks(spec.objective, params, carry.buffers, held)
+        total = measure_blocks(spec.objective, params, carry.buffers, held)
+        # A sum that all runs share (of the weights) would be divided by in another way where runs
+        # are computed together; chosen per run, it is a number of the run's own.
+        total = tree.where(active, total, tree.map(jnp.ones_like, total))
+        measured = spec.objective.metrics(total)
         record |= {f"validation_{k}": v for k, v in measured.items()}
         monitored = measured["loss"].astype(dtype)
     zero = jnp.zeros_like(carry.epoch_value)
@@ -137,7 +141,7 @@ def iterate(spec: RunSpec, carry: Carry) -> Any:
 
 
 def measure_blocks(objective: Any, params: Any, buffers: Any, blocks: Any) -> dict:
-    """Loss and metrics over a batch laid out as (blocks, rows, ...), block by block."""
+    """Sums of loss and metrics over a batch laid out as (blocks, rows, ...), block by block."""
 
     def sums(block):
         return objective.measure(params, buffers, block)
@@ -145,11 +149,9 @@ def measure_blocks(objective: Any, params: Any, buffers: Any, blocks: Any) -> di
     first = sums(jax.tree.map(lambda a: a[0], blocks))
     count = jax.tree.leaves(blocks)[0].shape[0]
     if count == 1:
-        total = first
-    else:
-        rest = jax.tree.map(lambda a: a[1:], blocks)
-        total, _ = jax.lax.scan(lambda s, b: (tree.add(s, sums(b)), None), first, rest)
-    return objective.metrics(total)
+        return first
+    rest = jax.tree.map(lambda a: a[1:], blocks)
+    return jax.lax.scan(lambda s, b: (tree.add(s, sums(b)), None), first, rest)[0]
 
 
 def _blank(active: Any, values: Any) -> Any:
