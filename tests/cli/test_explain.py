@@ -53,6 +53,15 @@ def test_latex_and_exact_coordinates(steepest):
     assert "Checked against JAX's derivatives" in err
 
 
+def test_where_there_is_no_critical_point(steepest):
+    _, out, err = steepest("explain", "x + y")
+    assert "Critical points: none." in out
+    assert "the gradient vanishes nowhere" in err
+    _, out, err = steepest("explain", "1/x")
+    assert "No critical point found." in out
+    assert "there may be others" in err
+
+
 def test_many_variables(steepest):
     code, out, err = steepest("explain", "trid", "--dimensions", "12")
     assert code == 0

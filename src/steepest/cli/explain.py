@@ -101,7 +101,10 @@ def _critical(found: Analysis) -> None:
     names, points = found.function.variables, found.critical.points
     output.say()
     if not points:
-        output.say("Critical points: " + (found.critical.note or "none found."))
+        output.say(
+            "Critical points: none." if found.critical.complete else "No critical point found."
+        )
+        output.hint(found.critical.note)
         return
     shown = points[:MOST_ROWS]
     wide = len(names) > 6
