@@ -30,8 +30,16 @@ T = TypeVar("T")
 _KINDS: dict[str, type] = {}
 
 
-def number(default: Any = dataclasses.MISSING, *, above=None, least=None, below=None, most=None,
-           optional: bool = False, help: str = "") -> Any:  # noqa: A002
+def number(
+    default: Any = dataclasses.MISSING,
+    *,
+    above=None,
+    least=None,
+    below=None,
+    most=None,
+    optional: bool = False,
+    help: str = "",
+) -> Any:  # noqa: A002
     """A numeric field, a pytree leaf, within the open (`above`, `below`) or closed (`least`, `most`) bounds."""
     bounds = {"above": above, "least": least, "below": below, "most": most}
     return dataclasses.field(
@@ -48,8 +56,9 @@ def static(default: Any = dataclasses.MISSING, *, choices=None, help: str = "") 
     )
 
 
-def part(default: Any = dataclasses.MISSING, *, factory: Any = dataclasses.MISSING,
-         help: str = "") -> Any:  # noqa: A002
+def part(
+    default: Any = dataclasses.MISSING, *, factory: Any = dataclasses.MISSING, help: str = ""
+) -> Any:  # noqa: A002
     """A nested record, array or pytree: its leaves are leaves."""
     kw: dict[str, Any] = {"metadata": {"role": "part", "help": help}}
     if factory is not dataclasses.MISSING:
@@ -79,8 +88,10 @@ def record(cls: type[T]) -> type[T]:
     keys = tuple(jax.tree_util.GetAttrKey(n) for n in child_names)
 
     def flatten(self):
-        return (tuple(getattr(self, n) for n in child_names),
-                tuple(getattr(self, n) for n in static_names))
+        return (
+            tuple(getattr(self, n) for n in child_names),
+            tuple(getattr(self, n) for n in static_names),
+        )
 
     def flatten_with_keys(self):
         children, meta = flatten(self)
@@ -221,9 +232,7 @@ def from_dict(data: Any) -> Any:
     if isinstance(data, dict) and "kind" in data:
         cls = _KINDS.get(data["kind"])
         if cls is None:
-            raise UsageError(
-                f"kind {data['kind']!r} is not known; {suggest(data['kind'], _KINDS)}"
-            )
+            raise UsageError(f"kind {data['kind']!r} is not known; {suggest(data['kind'], _KINDS)}")
         names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
         values = {k: from_dict(v) for k, v in data.items() if k != "kind"}
         for k in values:

@@ -63,8 +63,9 @@ class Optimizer(Protocol):
 
     def start(self, evaluate: Evaluate, params: Params) -> State: ...
 
-    def step(self, evaluate: Evaluate, params: Params, state: State,
-             proximal: Proximal | None = None) -> Stepped: ...
+    def step(
+        self, evaluate: Evaluate, params: Params, state: State, proximal: Proximal | None = None
+    ) -> Stepped: ...
 
 
 class Model(Protocol):
@@ -76,5 +77,6 @@ class Model(Protocol):
 
     def init(self, key: Array) -> tuple[Params, Any]: ...
 
-    def forward(self, params: Params, buffers: Any, x: Array, key: Array | None = None,
-                train: bool = False) -> tuple[Array, Any]: ...
+    def forward(
+        self, params: Params, buffers: Any, x: Array, key: Array | None = None, train: bool = False
+    ) -> tuple[Array, Any]: ...

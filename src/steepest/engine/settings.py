@@ -13,7 +13,6 @@ from steepest.models.registry import model as make_model
 from steepest.objectives.losses import loss as make_loss
 from steepest.objectives.objective import Objective
 from steepest.objectives.regularizers import Penalty
-from steepest.optimizers.registry import OPTIMIZERS
 from steepest.optimizers.registry import optimizer as make_optimizer
 from steepest.optimizers.wrap import Averaged, ClipByNorm, ClipByValue
 from steepest.schedules import schedule as make_schedule
@@ -130,21 +129,21 @@ class Settings:
     def make_optimizer(self) -> Any:
         """The optimizer with its schedule, averaging and clipping."""
         if not isinstance(self.optimizer, str):
-            return self._wrapped(self.optimizer)
-        cls = OPTIMIZERS.get(self.optimizer.lower())
-        names = {f.name for f in dataclasses.fields(cls)} if cls else set()
+            return self._wrapped(make_optimizer(self.optimizer))
+        cls = type(make_optimizer(self.optimizer))
+        names = {f.name for f in dataclasses.fields(cls)}
         settings = dict(self.optimizer_settings)
         for name in ("momentum", "weight_decay"):
             value = getattr(self, name)
             if value is None:
                 continue
-            if cls is not None and name not in names:
+            if name not in names:
                 raise UsageError(
                     f"{name}={value} has no effect on optimizer {self.optimizer!r}; "
                     f"choose one that has it, or leave it out."
                 )
             settings[name] = value
-        if cls is None or "learning_rate" in names:
+        if "learning_rate" in names:
             settings["learning_rate"] = self._rate(cls)
         elif self.learning_rate is not None:
             raise UsageError(
@@ -154,7 +153,7 @@ class Settings:
 
     def _rate(self, cls: Any) -> Any:
         base = self.learning_rate
-        if base is None and cls is not None:
+        if base is None:
             base = cls().learning_rate.learning_rate
         return make_schedule(
             self.schedule, base, warm_up=self.warmup, **dict(self.schedule_settings)

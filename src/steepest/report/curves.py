@@ -97,7 +97,9 @@ def _settle(figure: Any, drawn: list) -> None:
 
 
 def _panels(trace: Trace, names: list[str], diverged: np.ndarray) -> list[tuple[str, list[Series]]]:
-    epochs, steps = trace.epochs, trace.steps
+    # A run that ended within its first epoch has no row by epochs.
+    epochs = trace.epochs if len(trace.epochs.get("epoch", ())) else {}
+    steps = trace.steps
     panels: list[tuple[str, list[Series]]] = []
 
     def by_epoch(column: str, name: str, colour: int, dashed: bool = False) -> list[Series]:
