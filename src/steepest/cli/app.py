@@ -23,6 +23,14 @@ PIPE_CLOSED = 141
 
 COMMANDS: dict[str, Command] = {
     "train": Command("Data", "Train a model on data by gradient descent, and keep the best one."),
+    "predict": Command("Data", "Predict the target for each row of a file, with a trained model."),
+    "evaluate": Command(
+        "Data", "Measure a trained model on the rows of a file, whose target is known."
+    ),
+    "show": Command(
+        "Data",
+        "Show a trained model: layers, the data it expects, metrics, and how it was trained.",
+    ),
     "inspect": Command("Data", "Show what training would do with each column of a table."),
     "minimize": Command(
         "Functions", "Minimise a function by gradient descent: the path, where it ended, and why."

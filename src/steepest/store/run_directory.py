@@ -1,10 +1,10 @@
 """What a training run leaves behind: model, trace, metrics, curves, and how to do it again.
 
-    DIR/model/          weights as safetensors, the rest as JSON (see `model_file`)
-    DIR/trace.parquet   every recorded step and epoch
-    DIR/metrics.json    the numbers that `steepest train --json` prints
-    DIR/config.json     data, settings and version: what reproduces the run
-    DIR/curves.png      loss and metric against epochs
+DIR/model/          weights as safetensors, the rest as JSON (see `model_file`)
+DIR/trace.parquet   every recorded step and epoch
+DIR/metrics.json    the numbers that `steepest train --json` prints
+DIR/config.json     data, settings and version: what reproduces the run
+DIR/curves.png      loss and metric against epochs
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from steepest.engine.result import Fit, Fits
 from steepest.engine.trained import Trained
 from steepest.store import model_file
 
-MODEL = "model"
+MODEL, CONFIG = "model", "config.json"
 
 
 def free_directory(name: str, parent: str | os.PathLike[str] = "runs") -> Path:
@@ -42,7 +42,7 @@ def claim(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     Raises UsageError where it holds a run already, FileError where it cannot be written.
     """
     path = Path(path)
-    if (path / "config.json").exists() and not overwrite:
+    if (path / CONFIG).exists() and not overwrite:
         raise UsageError(
             f"{path} already holds a run; choose another directory, or add --overwrite."
         )
@@ -62,7 +62,7 @@ def write(path: str | os.PathLike[str], fits: Fits, data: dict[str, Any]) -> Non
     save(path / MODEL, best)
     fits.trace.write(path / "trace.parquet")
     write_json(path / "metrics.json", fits.to_dict() if len(fits) > 1 else best.to_dict())
-    write_json(path / "config.json", config(fits, data))
+    write_json(path / CONFIG, config(fits, data))
 
 
 def config(fits: Fits, data: dict[str, Any]) -> dict[str, Any]:
@@ -125,11 +125,20 @@ def load(path: str | os.PathLike[str]) -> Trained:
     Raises FileError where it is missing, altered, truncated, or of a newer version. Nothing in a
     model file is ever executed.
     """
+    return read(path)[0]
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Trained, dict[str, Any]]:
+    """As `load`, with all that is known about how the model came about.
+
+    `settings` and `metrics` are those of the model file; `data` is what the run's directory says
+    of the rows, and is missing for a model folder that was taken out of it.
+    """
     path = Path(path)
     folder = path / MODEL if (path / MODEL).is_dir() else path
     arrays, found = model_file.load(folder)
     try:
-        return Trained(
+        trained = Trained(
             encoder=Encoder.from_dict(found["encoder"]),
             model=from_dict(found["model"]),
             loss=from_dict(found["loss"]),
@@ -137,7 +146,24 @@ def load(path: str | os.PathLike[str]) -> Trained:
             buffers=arrays["buffers"],
             dtype=found["dtype"],
         )
+        about = {k: found[k] for k in ("settings", "metrics")}
     except (KeyError, TypeError, UsageError) as error:
         raise FileError(
             f"{folder} does not describe a model of this version ({error}); save it again."
         ) from error
+    if folder != path and (path / CONFIG).exists():
+        about["data"] = read_json(path / CONFIG).get("data")
+    return trained, about
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that `write_json` wrote; FileError where it is not there or was altered."""
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise FileError(f"{path} is not JSON as steepest wrote it; restore it from a copy.")
+    return found
