@@ -177,8 +177,16 @@ def gemm_rate(size: int = 2048, repeats: int = 15) -> float:
     return 2 * size**3 / min(t.best for t in timings.values()) / 1e9
 
 
-def run_process(command: Sequence[str], env: dict[str, str] | None = None, **how: Any) -> float:
-    """Seconds of a whole process, from start to exit; its error output where it fails."""
+@dataclass
+class Process:
+    """A whole process that ended well: its seconds, from start to exit, and what it printed."""
+
+    seconds: float
+    output: str
+
+
+def run_process(command: Sequence[str], env: dict[str, str] | None = None, **how: Any) -> Process:
+    """Run a command to its end; RuntimeError with its error output where it fails."""
     began = time.perf_counter()
     done = subprocess.run(
         list(command), env=os.environ | (env or {}), capture_output=True, text=True, **how
@@ -186,7 +194,7 @@ def run_process(command: Sequence[str], env: dict[str, str] | None = None, **how
     took = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
-    return took
+    return Process(took, done.stdout)
 
 
 class Results:

@@ -1,0 +1,1 @@
+"""Scripts that a person would write to train on the digits, timed as whole processes."""
