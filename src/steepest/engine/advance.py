@@ -96,8 +96,7 @@ def over_runs(f, seeds: int, cells: int, in_axes: tuple):
 
 def take(data: Any, rows: Any) -> Any:
     """The rows of a chunk, gathered once: leaves (seeds, capacity, batch, ...)."""
-    safe = jnp.maximum(rows, 0)
-    batch = jax.tree.map(lambda a: jnp.take(a, safe, axis=0), data)
+    batch = jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
     present = (rows != SKIP).astype(batch.weight.dtype)
     return batch._replace(weight=batch.weight * present)
 
@@ -146,15 +145,19 @@ def metrics(objective: Any, sums: Any, layout: Layout) -> dict:
 
 
 @partial(jax.jit, static_argnames=("layout",))
-def evaluate(spec: RunSpec, params: Any, buffers: Any, batch: Any, layout: Layout) -> Any:
-    """Value and gradient of every run's objective at `params`; deterministic objectives only."""
+def evaluate(objective: Any, params: Any, buffers: Any, batch: Any, layout: Layout) -> Any:
+    """`(value, gradient, gradient norm, aux)` of every run's objective at `params`.
 
-    def here(spec, params, buffers, batch):
-        found = spec.objective.evaluate(params, buffers, batch, None)
-        return found.value, found.gradient
+    For objectives in which nothing is random. The norm is that of `step.stationarity`.
+    """
+
+    def here(objective, params, buffers, batch):
+        found = objective.evaluate(params, buffers, batch, None)
+        size = one.stationarity(objective.proximal, params, found.gradient)
+        return found.value, found.gradient, size, found.aux
 
     axes = ("cell", "run", "run", None)
-    return over_runs(here, layout.seeds, layout.cells, axes)(spec, params, buffers, batch)
+    return over_runs(here, layout.seeds, layout.cells, axes)(objective, params, buffers, batch)
 
 
 @partial(jax.jit, static_argnames=("layout",), donate_argnames=("carry",))
@@ -223,26 +226,45 @@ def _one_by_one(f, args, in_axes, out_axes, groups):
 
 
 def _chunk(spec, carry, chunk, data, held, layout):
-    seeds, cells = layout.seeds, layout.cells
+    if layout.seeds == layout.cells == 1:
+        return _chunk_alone(spec, carry, chunk, data, held, layout)
+    batch_axis = None if chunk.rows is None else "seed"
+    axes = ("cell", "run", batch_axis, "seed")
+    step = over_runs(one.step, layout.seeds, layout.cells, axes)
+    measure = over_runs(one.measure, layout.seeds, layout.cells, ("cell", "run", None))
+    return _loop(step, measure, spec, carry, chunk, data, held, layout)
+
+
+def _chunk_alone(spec, carry, chunk, data, held, layout):
+    # Axes of length one inside the loop would keep XLA from updating the weights in place.
+    def outer(axis, t):
+        return jax.tree.map(lambda x: jnp.expand_dims(x, axis), t)
+
+    spec, carry = jax.tree.map(lambda x: x[0], spec), jax.tree.map(lambda x: x[0, 0], carry)
+    chunk = chunk._replace(rows=None if chunk.rows is None else chunk.rows[0], keys=chunk.keys[0])
+    carry, steps, epochs = _loop(one.step, one.measure, spec, carry, chunk, data, held, layout)
+    return outer((0, 1), carry), outer((1, 2), steps), outer((1, 2), epochs)
+
+
+def _loop(step, measure, spec, carry, chunk, data, held, layout):
+    """The loop over steps and epochs; `step` and `measure` are mapped over runs, or of one run."""
     gathered = None if chunk.rows is None else take(data, chunk.rows)
-    batch_axis = None if gathered is None else "seed"
     uses_key = spec.objective.uses_key
 
     def batch_of(i):
         if gathered is None:
             return data
+        axis = chunk.rows.ndim - 2
         return jax.tree.map(
-            lambda a: jax.lax.dynamic_index_in_dim(a, i, axis=1, keepdims=False), gathered
+            lambda a: jax.lax.dynamic_index_in_dim(a, i, axis=axis, keepdims=False), gathered
         )
 
     def key_of(i):
         if not uses_key:
             return chunk.keys
         # 0 is the key of the initial weights, so the steps begin at 1.
-        return jax.vmap(lambda k: jax.random.fold_in(k, chunk.first + i + 1))(chunk.keys)
-
-    step = over_runs(one.step, seeds, cells, ("cell", "run", batch_axis, "seed"))
-    measure = over_runs(one.measure, seeds, cells, ("cell", "run", None))
+        fold = partial(jax.random.fold_in, data=chunk.first + i + 1)
+        return fold(chunk.keys) if chunk.keys.ndim == 1 else jax.vmap(fold)(chunk.keys)
 
     def running(carry):
         return jnp.any(carry.reason == int(Reason.NONE))

@@ -98,7 +98,10 @@ class Plan:
 
 @dataclass
 class Moment:
-    """The state of all runs between two chunks, as hooks see it."""
+    """The state of all runs between two chunks, as hooks see it.
+
+    `stop_reason` tells hooks that the user or the time limit ends all runs here.
+    """
 
     spec: RunSpec
     carry: Carry
@@ -159,16 +162,18 @@ def drive(
     *,
     trace: Trace | None = None,
     first: int = 0,
+    seconds: float = 0.0,
     hooks: tuple[Hook, ...] = (),
     max_seconds: float = math.inf,
     chunk_seconds: float = 1.0,
 ) -> tuple[Carry, Trace, float]:
     """`(carry, trace, seconds)` when every run has ended or the steps are used up.
 
-    The runs must have been started with `advance.start`; `first` is the step to go on from.
+    The runs must have been started with `advance.start`; `first` is the step to go on from,
+    `seconds` what went into the steps before it.
     """
     trace = Trace(seeds=np.arange(layout.seeds), cells=layout.cells) if trace is None else trace
-    began = time.perf_counter()
+    began = time.perf_counter() - seconds
     at, count, compiled = first, plan.steps_per_epoch or 64, False
     reason = Reason.NONE
     with Interrupt().watching() as interrupt:
@@ -183,13 +188,13 @@ def drive(
             _keep(trace, plan, chunk, at, count, steps, epochs, elapsed)
             at += count
             moment = Moment(spec, carry, trace, at, plan.steps, plan.steps_per_epoch, elapsed)
+            if interrupt.asked:
+                moment.stop(Reason.INTERRUPTED)
+            elif elapsed > max_seconds:
+                moment.stop(Reason.MAX_TIME)
             for hook in hooks:
                 hook(moment)
             reason = moment.stop_reason
-            if interrupt.asked:
-                reason = Reason.INTERRUPTED
-            elif reason is Reason.NONE and elapsed > max_seconds:
-                reason = Reason.MAX_TIME
             if reason is not Reason.NONE or not going:
                 break
             if compiled or took < chunk_seconds:

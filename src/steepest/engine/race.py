@@ -5,21 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import jax
 import numpy as np
 
+from steepest.core.errors import UsageError
 from steepest.core.outcome import Outcome
 from steepest.engine.compiling import precision
-from steepest.engine.minimize import Minimum, minimize
+from steepest.engine.descend import starting_points, whole
+from steepest.engine.minimize import minimize
+from steepest.engine.minimum import Minimum
 from steepest.engine.runs import run
 from steepest.engine.spec import RunSpec
 from steepest.engine.stop import StopRule
 from steepest.objectives.objective import FunctionObjective
-from steepest.optimizers.registry import OPTIMIZERS
 from steepest.optimizers.registry import optimizer as make_optimizer
 
-RATES = tuple(np.geomspace(1e-5, 10.0, 61))
+RATES = tuple(np.geomspace(1e-5, 10.0, 61).tolist())
 """The learning rates of the sweep: ten to a factor of ten."""
+RECORDS = 100_000
+"""Up to so many steps, each is recorded."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +39,27 @@ class Lane:
 
     @property
     def rank_key(self) -> tuple[int, float]:
-        """Converged first, by steps; then the others by the value reached; diverged last."""
-        if self.result.outcome is Outcome.CONVERGED:
-            return (0, self.result.nfev)
-        if self.result.outcome is Outcome.DIVERGED:
-            return (2, self.result.fun)
-        return (1, self.result.fun)
+        """Converged first, by evaluations of the gradient; others by value; diverged last.
+
+        Evaluations, not steps: a line search spends several in one step.
+        """
+        result = self.result
+        value = math.inf if math.isnan(result.fun) else result.fun
+        if result.outcome is Outcome.CONVERGED:
+            return (0, float(result.njev))
+        return (2 if result.outcome is Outcome.DIVERGED else 1, value)
 
 
-def takes_rate(name: str) -> bool:
-    """Whether the optimizer of that name has a learning rate to choose."""
-    cls = OPTIMIZERS.get(name)
-    return cls is not None and "learning_rate" in getattr(cls, "__dataclass_fields__", {})
+def default_rate(method: Any) -> float | None:
+    """The learning rate that an optimizer starts with; None for methods that have none."""
+    schedule = getattr(method, "learning_rate", None)
+    rate = getattr(schedule, "learning_rate", None)
+    return None if rate is None else float(rate)
 
 
 def race(
     fun: Callable,
-    x0: Sequence[float],
+    x0: Any,
     optimizers: Sequence[str],
     *,
     learning_rate: float | None = None,
@@ -63,31 +73,43 @@ def race(
     One learning rate for all is unfair, since its scale differs between rules: with `tune` each
     optimizer first runs at 61 rates from 1e-5 to 10 as one program, and takes the one that reached
     the tolerance in the fewest steps (or, where none did, the lowest value). Without `tune` and
-    `learning_rate`, each runs at its own default.
+    `learning_rate`, each runs at its own default. Methods with a line search need no rate.
+
+    Raises: UsageError for an unknown optimizer, and for what `minimize` refuses.
 
     >>> lanes = race(lambda x: x[0] ** 2 + 3 * x[1] ** 2, [1.0, 1.0], ["gd", "lbfgs"], tune=True)
     >>> [lane.optimizer for lane in lanes]
     ['lbfgs', 'gd']
     """
+    if not optimizers or isinstance(optimizers, str):
+        raise UsageError(f"optimizers must be a list of names, got {optimizers!r}.")
+    if len(set(optimizers)) < len(optimizers):
+        raise UsageError(f"optimizers names one twice: {', '.join(optimizers)}.")
+    if tune and learning_rate is not None:
+        raise UsageError("give either tune=True or a learning_rate, not both.")
+    max_steps = whole("max_steps", max_steps)
+    # All are made before the first runs: a wrong name or rate is no reason to wait.
+    own = {name: default_rate(make_optimizer(name)) for name in optimizers}
+    if learning_rate is not None:
+        for name in optimizers:
+            if own[name] is not None:
+                make_optimizer(name, learning_rate=learning_rate)
     lanes = []
-    for name in optimizers:
-        make_optimizer(name)
-        rate = learning_rate if takes_rate(name) else None
-        tuned = tune and takes_rate(name)
-        if tuned:
+    for name, default in own.items():
+        takes_rate = default is not None
+        rate = learning_rate if takes_rate else None
+        if tune and takes_rate:
             rate = best_rate(fun, x0, name, max_steps=max_steps, tol=tol)
         result = minimize(
-            fun, list(x0), optimizer=name, learning_rate=rate, max_steps=max_steps, tol=tol,
-            probes=probes, every=1 if max_steps <= 100_000 else None,
+            fun, x0, optimizer=name, learning_rate=rate, max_steps=max_steps, tol=tol,
+            probes=probes, every=1 if max_steps <= RECORDS else None,
         )  # fmt: skip
-        if rate is None and takes_rate(name):
-            rate = float(make_optimizer(name).learning_rate.learning_rate)
-        lanes.append(Lane(name, rate, tuned, result))
+        lanes.append(Lane(name, default if rate is None else rate, tune and takes_rate, result))
     return sorted(lanes, key=lambda lane: lane.rank_key)
 
 
 def best_rate(
-    fun: Callable, x0: Sequence[float], name: str, *, max_steps: int, tol: float,
+    fun: Callable, x0: Any, name: str, *, max_steps: int, tol: float,
     rates: Sequence[float] = RATES,
 ) -> float:  # fmt: skip
     """The learning rate of the sweep that serves the optimizer best; see `race`."""
@@ -99,10 +121,11 @@ def best_rate(
         for r in rates
     ]  # fmt: skip
     with precision("float64"):
-        start = np.broadcast_to(np.asarray(x0, float), (1, len(rates), len(x0)))
-        runs = run(
-            specs, steps=max_steps, dtype="float64", initial=(np.array(start), ()), every=max_steps
+        start = jax.tree.map(
+            lambda a: np.array(np.broadcast_to(a[:, None], (1, len(rates), *a.shape[1:]))),
+            starting_points(x0, None, None, 0, "float64"),
         )
+        runs = run(specs, steps=max_steps, dtype="float64", initial=(start, ()), every=max_steps)
     keys = []
     for c in range(len(rates)):
         outcome = runs.outcome(0, c)

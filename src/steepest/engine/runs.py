@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from steepest.engine.advance import Layout, measure_rows, metrics, start
 from steepest.engine.compiling import precision
 from steepest.engine.drive import Hook, Plan, drive
 from steepest.engine.mesh import place, split
+from steepest.engine.resume import Resume
 from steepest.engine.spec import Carry, RunSpec, stack
 from steepest.objectives.objective import Batch
 
@@ -29,6 +31,10 @@ RECORDS = 10_000
 """Step records that a run keeps unless told otherwise."""
 BLOCK_ROWS = 4096
 """Rows that are measured at once."""
+AT_START = (
+    "Diverged at step 0: the loss or its gradient is not a finite number at the very start; "
+    "check the starting point, or the data."
+)
 
 
 @dataclass
@@ -58,6 +64,8 @@ class Runs:
     def message(self, seed: int = 0, cell: int = 0) -> str:
         """The sentence for a person."""
         rule, carry, reason = self.specs[cell].stop, self.carry, self.reason(seed, cell)
+        if reason is Reason.NOT_FINITE and not carry.step[seed, cell]:
+            return AT_START
         waited = rule.patience if reason is Reason.PATIENCE else rule.stall_patience
         return SENTENCES[reason].format(
             step=int(carry.step[seed, cell]),
@@ -137,13 +145,15 @@ def run(
     chunk_steps: int | None = None,
     chunk_seconds: float = 1.0,
     sharded: bool = True,
+    resume: Resume | None = None,
 ) -> Runs:
     """Run every spec (a cell) from every seed, as one program.
 
     All specs must have the same structure: the same code and shapes, other numbers. Within a seed,
     cells share the initial weights and the order of mini-batches. `train` None means that the
     objective is a plain function. `initial`: (params, buffers) with axes (seeds, cells), instead of
-    a random start. Give either `epochs` or `steps`.
+    a random start. Give either `epochs` or `steps`. `resume`: go on from there, with all else given
+    as it was the first time.
     """
     specs, seeds = tuple(specs), tuple(int(s) for s in seeds)
     with precision(dtype):
@@ -191,10 +201,14 @@ def run(
             initial = tree.cast(initial, dtype)
         fixed = data if full else jax.tree.map(lambda a: a[:1], data)
         alone = Layout(len(seeds), len(specs), 0)
-        carry = start(stacked, keys, initial, fixed, alone)
+        if resume is None:
+            carry = start(stacked, keys, initial, fixed, alone)
+            trace = Trace(seeds=np.asarray(seeds), cells=len(specs))
+        else:
+            like = jax.eval_shape(partial(start, layout=alone), stacked, keys, initial, fixed)
+            carry, trace = resume.carry(like), resume.trace
         if sharded:
             carry = place(carry, groups, 1 if axis == "cells" else 0)
-        trace = Trace(seeds=np.asarray(seeds), cells=len(specs))
         carry, trace, seconds = drive(
             stacked,
             carry,
@@ -204,6 +218,8 @@ def run(
             data,
             blocks,
             trace=trace,
+            first=0 if resume is None else resume.step,
+            seconds=0.0 if resume is None else resume.seconds,
             hooks=hooks,
             max_seconds=max_seconds,
             chunk_seconds=chunk_seconds,

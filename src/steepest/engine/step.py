@@ -18,7 +18,9 @@ from steepest.engine.spec import Carry, RunSpec
 def step(spec: RunSpec, carry: Carry, batch: Any, key: Any) -> tuple[Carry, dict]:
     """`(carry, record)` after one step on `batch`.
 
-    A run that has ended stays as it is, bit for bit; its records are NaN.
+    The weights of a run that has ended stay as they are, bit for bit; its records are NaN. The
+    optimizer's memory is not held still: nothing reads it any more, and choosing between two of
+    them would keep XLA from updating in place, three more copies of the weights a step.
     """
     objective, optimizer = spec.objective, spec.optimizer
     active = carry.reason == int(Reason.NONE)
@@ -30,12 +32,7 @@ def step(spec: RunSpec, carry: Carry, batch: Any, key: Any) -> tuple[Carry, dict
     moved = optimizer.step(evaluate, carry.params, carry.state, proximal)
     dtype = carry.value.dtype
     value = moved.value.astype(dtype)
-    slope = moved.gradient
-    if proximal is not None:
-        # With L1 or bounds the gradient does not vanish at a minimum; this residual does.
-        reached = proximal(tree.subtract(carry.params, slope), tree.map(jnp.ones_like, slope))
-        slope = tree.subtract(carry.params, reached)
-    gradient_norm = tree.norm(slope).astype(dtype)
+    gradient_norm = stationarity(proximal, carry.params, moved.gradient).astype(dtype)
     step_norm = tree.norm(tree.subtract(moved.params, carry.params)).astype(dtype)
     first_value = jnp.where(carry.step == 0, value, carry.first_value)
     # Whether the step is taken must not hang on the step's own length where that can be avoided:
@@ -71,7 +68,7 @@ def step(spec: RunSpec, carry: Carry, batch: Any, key: Any) -> tuple[Carry, dict
         carry,
         params=keep(moved.params, carry.params),
         buffers=keep(moved.aux, carry.buffers),
-        state=keep(moved.state, carry.state),
+        state=moved.state,
         step=carry.step + going.astype(jnp.int32),
         reason=reason,
         evaluations=jnp.where(active, evaluations, carry.evaluations),
@@ -84,6 +81,14 @@ def step(spec: RunSpec, carry: Carry, batch: Any, key: Any) -> tuple[Carry, dict
     )
     moment = Moment(carry.params, moved, gradient_norm, step_norm, new.evaluations)
     return new, {n: _blank(active, p(moment)) for n, p in resolve(spec.probes).items()}
+
+
+def stationarity(proximal: Any, params: Any, gradient: Any) -> Any:
+    """|g|; with L1 or bounds, where g does not vanish at a minimum, |w - prox(w - g)|, which does."""
+    if proximal is None:
+        return tree.norm(gradient)
+    reached = proximal(tree.subtract(params, gradient), tree.map(jnp.ones_like, gradient))
+    return tree.norm(tree.subtract(params, reached))
 
 
 def measure(spec: RunSpec, carry: Carry, held: Any) -> tuple[Carry, dict]:
