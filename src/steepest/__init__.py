@@ -15,8 +15,9 @@ _HOME = {
     "Fit": "engine.result",
     "Fits": "engine.result",
     "FormulaError": "core.errors",
-    "Minima": "engine.minimize",
-    "Minimum": "engine.minimize",
+    "LeastSquares": "engine.least_squares",
+    "Minima": "engine.minimum",
+    "Minimum": "engine.minimum",
     "MissingExtraError": "core.errors",
     "Outcome": "core.outcome",
     "Reason": "core.outcome",
@@ -25,6 +26,7 @@ _HOME = {
     "Trace": "core.trace",
     "UsageError": "core.errors",
     "function": "functions.function",
+    "least_squares": "engine.least_squares",
     "load": "store.run_directory",
     "minimize": "engine.minimize",
     "models": "models",
@@ -50,7 +52,9 @@ if TYPE_CHECKING:
     )
     from steepest.core.outcome import Outcome, Reason
     from steepest.core.trace import Trace
-    from steepest.engine.minimize import Minima, Minimum, minimize
+    from steepest.engine.least_squares import LeastSquares, least_squares
+    from steepest.engine.minimize import minimize
+    from steepest.engine.minimum import Minima, Minimum
     from steepest.engine.result import Fit, Fits
     from steepest.engine.settings import Settings
     from steepest.engine.train import train

@@ -1,4 +1,4 @@
-"""`descend`: what `minimize` and `least_squares` share: from starting points to where they ended."""
+"""`descend`: what `minimize` and `least_squares` share, from starting points to ends."""
 
 from __future__ import annotations
 

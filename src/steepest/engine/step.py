@@ -84,7 +84,7 @@ def step(spec: RunSpec, carry: Carry, batch: Any, key: Any) -> tuple[Carry, dict
 
 
 def stationarity(proximal: Any, params: Any, gradient: Any) -> Any:
-    """|g|; with L1 or bounds, where g does not vanish at a minimum, |w - prox(w - g)|, which does."""
+    """|g|, or with L1 or bounds |w - prox(w - g)|, which vanishes at a minimum where g does not."""
     if proximal is None:
         return tree.norm(gradient)
     reached = proximal(tree.subtract(params, gradient), tree.map(jnp.ones_like, gradient))

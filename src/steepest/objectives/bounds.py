@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import jax
@@ -28,10 +29,12 @@ class Box:
         [1.0, 2.0]
         """
         lower, upper = _sides(bounds, like)
-        if like is not None:
-            lower, upper = _spread(lower, like, "lower"), _spread(upper, like, "upper")
+        lower = _spread(lower, -np.inf, like, "lower")
+        upper = _spread(upper, np.inf, like, "upper")
+        if jax.tree.structure(lower) != jax.tree.structure(upper):
+            raise UsageError("bounds: lower and upper must be trees of the same structure.")
         for a, b in zip(jax.tree.leaves(lower), jax.tree.leaves(upper), strict=True):
-            if not np.all(np.asarray(a) <= np.asarray(b)):
+            if not np.all(a <= b):
                 raise UsageError(f"bounds: a lower bound lies above its upper bound ({bounds!r}).")
         return cls(lower, upper)
 
@@ -44,61 +47,71 @@ class Box:
             self.upper,
         )
 
-    def finite(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both sides as arrays, to draw starts from; UsageError where a side is infinite."""
-        lower, upper = np.asarray(self.lower, float), np.asarray(self.upper, float)
-        if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+    def finite(self) -> tuple[Any, Any]:
+        """Both sides, to draw starts from; UsageError where a side is infinite."""
+        if not all(np.isfinite(a).all() for a in jax.tree.leaves((self.lower, self.upper))):
             raise UsageError("starts=n draws from the bounds, so give finite ones for every entry.")
-        return lower, upper
+        return self.lower, self.upper
 
 
 def _sides(bounds: Any, like: Any) -> tuple[Any, Any]:
-    infinity = float("inf")
-    wrong = UsageError(
-        f"bounds={bounds!r} must be (lower, upper), each a number or a tree like x0, "
-        "or a list of (lower, upper) pairs, one a variable."
-    )
+    """`(lower, upper)` as they were written."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
-        return np.asarray(bounds.lb, float), np.asarray(bounds.ub, float)
-    if not isinstance(bounds, (list, tuple, np.ndarray)) or len(bounds) == 0:
-        raise wrong
-    pairs = (
-        isinstance(bounds, (list, np.ndarray))
-        or len(bounds) != 2
-        or (
-            all(isinstance(b, (list, tuple)) and len(b) == 2 for b in bounds)
-            and (like is None or np.size(jax.tree.leaves(like)[0]) == 2)
-            and any(isinstance(b, tuple) for b in bounds)
-        )
-    )
+        return np.asarray(bounds.lb), np.asarray(bounds.ub)
     try:
-        if pairs:
-            lower = np.array([-infinity if a is None else a for a, _ in bounds], float)
-            upper = np.array([infinity if b is None else b for _, b in bounds], float)
-            return lower, upper
-        lower = -infinity if bounds[0] is None else bounds[0]
-        upper = infinity if bounds[1] is None else bounds[1]
-        if isinstance(lower, (list, tuple)):
-            lower = np.asarray(lower, float)
-        if isinstance(upper, (list, tuple)):
-            upper = np.asarray(upper, float)
+        if not isinstance(bounds, (list, tuple, np.ndarray)) or len(bounds) == 0:
+            raise TypeError
+        if _are_pairs(bounds, like):
+            return [a for a, _ in bounds], [b for _, b in bounds]
+        lower, upper = bounds
         return lower, upper
     except (TypeError, ValueError):
-        raise wrong from None
+        raise UsageError(
+            f"bounds={bounds!r} must be (lower, upper), each a number or a tree like x0, "
+            "or a list of (lower, upper) pairs, one a variable."
+        ) from None
 
 
-def _spread(side: Any, like: Any, name: str) -> Any:
+def _are_pairs(bounds: Any, like: Any) -> bool:
+    """Whether `bounds` is one (lower, upper) a variable, as in SciPy.
+
+    Two tuples may be either; they are pairs unless x0 has another number of entries than two.
+    """
+    if isinstance(bounds, (list, np.ndarray)) or len(bounds) != 2:
+        return True
+    two = like is None or np.size(jax.tree.leaves(like)[0]) == 2
+    return two and all(isinstance(b, tuple) and len(b) == 2 for b in bounds)
+
+
+def _spread(side: Any, missing: float, like: Any, name: str) -> Any:
+    """A side as a tree of float64 arrays in the shapes of `like` (if given), None as `missing`."""
+
+    def array(v):
+        if _flat(v):
+            return np.array([missing if a is None else a for a in v], float)
+        return np.asarray(missing if v is None else v, float)
+
+    def one(a, v):
+        v = array(v)
+        return np.array(np.broadcast_to(v.reshape(()) if v.size == 1 else v, np.shape(a)))
+
     try:
-        if len(jax.tree.leaves(side)) == 1 and not isinstance(side, dict):
-            value = jnp.asarray(jax.tree.leaves(side)[0], float)
-            return jax.tree.map(lambda a: jnp.broadcast_to(value, a.shape), like)
-        return jax.tree.map(
-            lambda a, v: jnp.broadcast_to(jnp.asarray(v, float), a.shape), like, side
-        )
+        if like is None:
+            return jax.tree.map(array, side, is_leaf=lambda v: v is None or _flat(v))
+        alone = jax.tree.structure(like) == jax.tree.structure(0)
+        if alone or side is None or hasattr(side, "shape") or isinstance(side, numbers.Real):
+            return jax.tree.map(lambda a: one(a, side), like)
+        return jax.tree.map(one, like, side)
     except (TypeError, ValueError):
         raise UsageError(
-            f"bounds: the {name} side does not fit x0; give one number, or one a variable."
+            f"bounds: the {name} side, {side!r}, does not fit x0; give one number, or one a "
+            "variable."
         ) from None
+
+
+def _flat(v: Any) -> bool:
+    """Whether `v` is a list or tuple of nothing but numbers and None."""
+    return isinstance(v, (list, tuple)) and all(a is None or isinstance(a, numbers.Real) for a in v)
 
 
 @record

@@ -27,6 +27,27 @@ class FiniteDifferenceObjective(FunctionObjective):
     args: tuple = part(())
     gradient: Callable | None = static(None)
 
+    def check(self, x0: Any) -> None:
+        """Call `fun` once at x0 (NumPy arrays); UsageError where it fails or gives no number."""
+        leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, x0))
+        try:
+            out = self.fun(structure.unflatten([a.copy() for a in leaves]), *self.args)
+            _number(out)
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"fun failed at x0: {type(error).__name__}: {error}; check it with fun(x0)."
+            ) from error
+
+    def smooth(self, params: Any, buffers: Any = (), batch: Any = None,
+               key: Any = None, train: bool = True) -> tuple[Any, Any]:  # fmt: skip
+        """Refused: there is nothing that JAX could differentiate again."""
+        raise UsageError(
+            "a function differentiated by finite differences has no curvature to look at; give "
+            "learning_rate as a number, or write the function with jax.numpy."
+        )
+
     def evaluate(self, params: Any, buffers: Any = (), batch: Any = None,
                  key: Any = None) -> Evaluation:  # fmt: skip
         """f(x) and the difference quotients, in one call back to the host."""
@@ -37,18 +58,22 @@ class FiniteDifferenceObjective(FunctionObjective):
         def host(x, args):
             # NumPy alone: JAX must not be called from inside its own callback.
             x, args = jax.tree.map(_from_words, (x, args), dtypes)
-            return _differences(self.fun, x, args, shapes, structure)
+            found = _differences(self.fun, x, args, shapes, structure)
+            return found.view(np.uint32) if found.dtype.itemsize == 8 else found
 
         sent = (flat, jax.tree.map(jax.numpy.asarray, self.args))
         dtypes = jax.tree.map(lambda a: a.dtype, sent)
-
-        answer = (
-            jax.ShapeDtypeStruct((), flat.dtype),
-            jax.ShapeDtypeStruct(flat.shape, flat.dtype),
+        size = flat.size + 1
+        double = flat.dtype.itemsize == 8
+        answer = jax.ShapeDtypeStruct(
+            (2 * size if double else size,), np.uint32 if double else flat.dtype
         )
-        value, slope = jax.pure_callback(
+        found = jax.pure_callback(
             host, answer, *jax.tree.map(_to_words, sent), vmap_method="sequential"
         )
+        if double:
+            found = jax.lax.bitcast_convert_type(found.reshape(size, 2), flat.dtype)
+        value, slope = found[0], found[1:]
         return Evaluation(value, unravel(slope), ())
 
 
@@ -62,17 +87,22 @@ def _from_words(a, dtype):
     return a.view(dtype).reshape(a.shape[:-1]) if dtype.itemsize == 8 else a
 
 
+def _number(out: Any) -> float:
+    out = np.asarray(out, float)
+    if out.size != 1:
+        raise UsageError(f"fun must give one number, got an array of shape {out.shape}.")
+    return float(out.reshape(()))
+
+
 def _differences(fun, x, args, shapes, structure):
+    """f and its n difference quotients, as one array of 1 + n numbers."""
     ends = np.cumsum([int(np.prod(s)) for s in shapes])[:-1]
 
     def f(v):
         point = structure.unflatten(
             [part.reshape(s) for part, s in zip(np.split(v, ends), shapes, strict=True)]
         )
-        out = np.asarray(fun(point, *args), float)
-        if out.size != 1:
-            raise UsageError(f"fun must give one number, got an array of shape {out.shape}.")
-        return float(out.reshape(()))
+        return _number(fun(point, *args))
 
     h = np.cbrt(np.finfo(x.dtype).eps) * np.maximum(1.0, np.abs(x))
     slope = np.empty_like(x)
@@ -80,4 +110,4 @@ def _differences(fun, x, args, shapes, structure):
         step = np.zeros_like(x)
         step[i] = h[i]
         slope[i] = (f(x + step) - f(x - step)) / (2 * h[i])
-    return np.asarray(f(x), x.dtype), slope
+    return np.concatenate([[f(x)], slope]).astype(x.dtype)

@@ -38,7 +38,8 @@ class ResidualObjective:
     `evaluate` gives f, its gradient J^T r, and `Residuals(r, J)` as aux, which `LevenbergMarquardt`
     and `GaussNewton` work with. `mode`: J by `forward` or `reverse` differentiation; `auto` takes
     the one with fewer passes. With `with_jacobian=False` there is no J, at the price of one
-    gradient, for first-order methods.
+    gradient, for first-order methods. `derivative(w, *args)` gives J itself, instead of automatic
+    differentiation: an array of shape (m, n).
 
     >>> import jax.numpy as jnp
     >>> objective = ResidualObjective(lambda w: w**2 - jnp.array([4.0, 9.0]))
@@ -51,6 +52,7 @@ class ResidualObjective:
     args: tuple = part(())
     mode: str = static("auto", choices=("auto", "forward", "reverse"))
     with_jacobian: bool = static(True, choices=(True, False))
+    derivative: Callable | None = static(None)
 
     @property
     def uses_key(self) -> bool:
@@ -76,6 +78,16 @@ class ResidualObjective:
         if not self.with_jacobian:
             value, gradient = jax.value_and_grad(lambda x: 0.5 * jnp.sum(r(x) ** 2))(x)
             return Evaluation(value, unravel(gradient), ())
+        if self.derivative is not None:
+            values = r(x)
+            jacobian = jnp.asarray(self.derivative(params, *self.args), x.dtype)
+            if jacobian.shape != (values.size, x.size):
+                raise UsageError(
+                    f"jac must give an array of shape (residuals, variables) = "
+                    f"{(values.size, x.size)}, got {jacobian.shape}."
+                )
+            gradient = unravel(values @ jacobian)
+            return Evaluation(0.5 * jnp.vdot(values, values), gradient, Residuals(values, jacobian))
         m = jax.eval_shape(r, x).size
         forward = {"auto": x.size <= 2 * m, "forward": True, "reverse": False}[self.mode]
         values = r(x)
@@ -173,7 +185,7 @@ class LevenbergMarquardt(Deterministic):
 
         def going(loop):
             _, _, trials, good, _ = loop
-            return ~good & (trials < self.max_trials)
+            return ~good & (trials < jnp.asarray(self.max_trials, trials.dtype))
 
         ended = held.failed | ~jnp.isfinite(start.value) | ~jnp.isfinite(size) | (size == 0)
         loop = (state.damping, state.growth, jnp.zeros((), jnp.int32), ended, start)

@@ -128,7 +128,7 @@ class Newton(Deterministic):
 
         def going(loop):
             _, trials, good, _ = loop
-            return ~good & (trials < self.max_trials)
+            return ~good & (trials < jnp.asarray(self.max_trials, trials.dtype))
 
         ended = ~usable | ~jnp.isfinite(start.value) | ~jnp.isfinite(size) | (size == 0)
         loop = (radius, jnp.zeros((), jnp.int32), ended, start)

@@ -97,7 +97,7 @@ class FISTA(Deterministic):
 
         def going(loop):
             _, _, trials, good, _, _ = loop
-            return ~good & (trials < self.max_trials)
+            return ~good & (trials < jnp.asarray(self.max_trials, trials.dtype))
 
         skip = held.failed | ~jnp.isfinite(held.point.value)
         loop = (state.step, state.y, jnp.zeros((), jnp.int32), skip, held.point, held.point)

@@ -12,7 +12,7 @@ from steepest.optimizers.steplength import BacktrackingGD, BarzilaiBorwein, Poly
 SEARCH_OPTIMIZERS: dict[str, type] = {
     "backtracking": BacktrackingGD,
     "barzilaiborwein": BarzilaiBorwein,
-    "polyakstep": PolyakStep,
+    "polyak": PolyakStep,
     "cg": ConjugateGradient,
     "bfgs": BFGS,
     "lbfgs": LBFGS,

@@ -86,7 +86,7 @@ class Backtracking:
 
         def going(loop):
             _, trials, good, _ = loop
-            return ~good & (trials < self.max_trials)
+            return ~good & (trials < jnp.asarray(self.max_trials, trials.dtype))
 
         usable = jnp.isfinite(start.value) & (step > 0) & jnp.isfinite(step)
         done = ~usable | jnp.asarray(skip)
