@@ -31,10 +31,11 @@ HIDDEN = ("seed", "probes")
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """`command(..., settings)` as a Typer command that has an option for each field of `Settings`.
 
-    The wrapped function gets the `Settings` made from the options that were given.
+    The wrapped function gets the `Settings` made from the options that were given, and where it
+    has an argument `given`, those options alone besides.
     """
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values()
-           if p.name != "settings"]  # fmt: skip
+    declared = inspect.signature(command, eval_str=True).parameters
+    own = [p for p in declared.values() if p.name not in ("settings", "given")]
     fields = [f for f in dataclasses.fields(Settings) if f.name not in HIDDEN]
     taken = {p.name for p in own}
     made = [_parameter(f) for f in fields if FLAGS.get(f.name, f.name) not in taken]
@@ -46,6 +47,8 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
             value = given.get(FLAGS.get(f.name, f.name))
             if value is not None and value != []:
                 changes[f.name] = read(f.name, value)
+        if "given" in declared:
+            mine["given"] = dict(changes)
         if "seed" in mine:
             changes["seed"] = mine["seed"]
         return command(**mine, settings=replace(Settings(), **with_recipe(changes)))

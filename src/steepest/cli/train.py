@@ -8,23 +8,25 @@ from typing import Annotated, Any
 
 import typer
 
-from steepest.cli import options, output
+from steepest.cli import options, output, resuming
 from steepest.cli.progress import Progress
 from steepest.cli.settings import with_settings
+from steepest.core.errors import UsageError
 from steepest.core.outcome import Outcome
 from steepest.engine.drive import Moment
 from steepest.engine.result import Fit, Fits
 from steepest.engine.settings import Settings
 from steepest.engine.train import Prepared, train_prepared
 from steepest.report.plots import curves
-from steepest.store import run_directory
+from steepest.store import checkpoint, run_directory
 
 
 @with_settings
 def train(
-    data: Annotated[str, typer.Argument(
-        metavar="DATA", help="A bundled set (iris wine breast_cancer diabetes digits), a synthetic "
-        "one (moons circles spirals blobs, as in moons:n=500,noise=0.2), or a file.")],
+    data: Annotated[str | None, typer.Argument(
+        metavar="DATA", show_default=False, help="A bundled set (iris wine breast_cancer diabetes "
+        "digits), a synthetic one (moons circles spirals blobs, as in moons:n=500,noise=0.2), or a "
+        "file.")] = None,
     target: Annotated[str | None, typer.Option(
         help="The column to predict.", rich_help_panel="Data")] = None,
     test: Annotated[str | None, typer.Option(
@@ -44,42 +46,101 @@ def train(
     overwrite: Annotated[bool, typer.Option(help="Replace the run that DIR holds.")] = False,
     max_seconds: Annotated[float | None, typer.Option(
         help="End the training after this time.", rich_help_panel="Stopping")] = None,
+    resume: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Go on with the run in DIR that was killed or interrupted; it ends as "
+        "if nothing had been.", rich_help_panel="Checkpoints")] = None,
+    checkpoint_seconds: Annotated[float, typer.Option(
+        min=0, help="Seconds of training between two checkpoints.",
+        rich_help_panel="Checkpoints")] = 30.0,
     json: options.Json = False,
     settings: Settings | None = None,
+    given: dict[str, Any] | None = None,
 ) -> int:  # fmt: skip
     """Train a model on data by gradient descent, and keep the best one."""
     assert settings is not None
-    settings.make_optimizer()
-    where = {"target": target, "test": test, "weights": weights, "task": task,
+    config: Any = None
+    where: dict[str, Any] = {"target": target, "test": test, "weights": weights, "task": task,
              "drop": tuple(drop or ())}  # fmt: skip
-    ready = Prepared(data, settings, **{k: v for k, v in where.items() if v})
-    ready.spec(settings)
-    directory = run_directory.claim(
-        out or run_directory.free_directory(ready.table.name), overwrite=overwrite
-    )
+    where = {k: v for k, v in where.items() if v}
+    if resume is not None:
+        if out is not None or overwrite:
+            raise UsageError("--resume goes on in its own directory: leave out --out, --overwrite.")
+        config = resuming.unfinished(resume)
+        if config is None:
+            return _finished(resume, json)
+        # Seeds are not told apart from their defaults, so these count as not given.
+        named = {"seed": seed} if seed else {}
+        source = {} if data is None else {"data": data}
+        resuming.refuse_changes(
+            config, where | source, (given or {}) | named, seeds if seeds > 1 else None
+        )
+        job = resuming.job_of(config)
+    elif data is None:
+        raise UsageError("DATA is missing: give a name such as digits, or a file.")
+    else:
+        chosen = range(settings.seed, settings.seed + seeds)
+        job = resuming.Job(data, where, settings, tuple(chosen))
+    job.settings.make_optimizer()
+    ready = Prepared(job.data, job.settings, **job.where)
+    ready.spec(job.settings)
+    if resume is None:
+        place = resuming.begin(job, ready.table, out, overwrite)
+    else:
+        place = resuming.go_on(job, ready.table, resume, config)
     for note in (*ready.table.notes, *ready.encoder.warnings):
         output.hint(note)
-    output.hint(_opening(ready, settings, seeds))
-    output.hint(f"{settings.make_optimizer()!r}")
-    steps, epochs = _lengths(ready, settings)
-    with Progress(steps, epochs=epochs, metric=_metric(ready)) as bar:
-        fits = train_prepared(
-            ready, settings, range(settings.seed, settings.seed + seeds),
-            hooks=(lambda moment: _show(bar, moment, ready, seeds),),
-            max_seconds=float("inf") if max_seconds is None else max_seconds,
-        )  # fmt: skip
-    described = {k: v for k, v in where.items() if v} | {
-        "name": data,
-        "fingerprint": ready.table.source.fingerprint,
-    }
-    run_directory.write(directory, fits, described)
-    curves(fits.trace, directory / "curves.png")
+    output.hint(_opening(ready, job.settings, len(job.seeds)))
+    output.hint(f"{job.settings.make_optimizer()!r}")
+    saver = checkpoint.Saver(place.checkpoints, checkpoint_seconds, output.warn)
+    fits = _train(ready, job, place, saver, float("inf") if max_seconds is None else max_seconds)
+    run_directory.write(place.directory, fits, place.described)
+    curves(fits.trace, place.directory / "curves.png")
+    if not saver.leaving:
+        checkpoint.end(place.directory)
     if json:
-        summary = fits.to_dict() if seeds > 1 else fits.best.to_dict()
-        output.emit(summary | {"directory": str(directory)})
+        summary = fits.to_dict() if len(fits) > 1 else fits.best.to_dict()
+        output.emit(summary | {"directory": str(place.directory)})
     else:
-        _report(fits, directory)
+        _report(fits, place.directory)
+    if saver.leaving:
+        output.hint(f"`steepest train --resume {place.directory}` goes on with it.")
     return 3 if all(f.outcome is Outcome.DIVERGED for f in fits) else 0
+
+
+def _train(
+    ready: Prepared,
+    job: resuming.Job,
+    place: resuming.Place,
+    saver: checkpoint.Saver,
+    max_seconds: float,
+) -> Fits:
+    """The part that takes time; the limit is that of this process, not of the run."""
+    came, seeds = place.came, len(job.seeds)
+    if came is not None:
+        output.hint(f"Going on after step {output.count(came.step)}.")
+        max_seconds += came.seconds
+    steps, epochs = _lengths(ready, job.settings)
+    with Progress(steps, epochs=epochs, metric=_metric(ready)) as bar:
+        try:
+            return train_prepared(
+                ready, job.settings, job.seeds,
+                hooks=(lambda moment: _show(bar, moment, ready, seeds), saver),
+                max_seconds=max_seconds, resume=came,
+            )  # fmt: skip
+        except UsageError:
+            # A run that cannot begin is none that could be resumed.
+            if not checkpoint.found(place.checkpoints):
+                checkpoint.end(place.directory)
+            raise
+
+
+def _finished(directory: Path, json: bool) -> int:
+    if json:
+        metrics = run_directory.read_json(directory / run_directory.METRICS)
+        output.emit(metrics | {"directory": str(directory)})
+    else:
+        output.say(f"The run in {directory} is finished; there is nothing to resume.")
+    return 0
 
 
 def _lengths(ready: Prepared, settings: Settings) -> tuple[int, int]:

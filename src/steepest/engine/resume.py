@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
@@ -29,7 +28,7 @@ class Resume:
 
     @classmethod
     def of(cls, moment: Moment) -> Resume:
-        """The state of all runs at this moment, on the host."""
+        """The state of all runs at this moment, on the host; it is valid until the next chunk."""
         leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(moment.carry))
         named = {jax.tree_util.keystr(path): np.asarray(x) for path, x in leaves}
         return cls(named, moment.trace, moment.step, moment.seconds)

@@ -5,12 +5,14 @@ DIR/trace.parquet   every recorded step and epoch
 DIR/metrics.json    the numbers that `steepest train --json` prints
 DIR/config.json     data, settings and version: what reproduces the run
 DIR/curves.png      loss and metric against epochs
+DIR/checkpoints/    while the run is unfinished: how to go on with it (see `checkpoint`)
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from steepest.core.errors import FileError, UsageError
 from steepest.core.record import from_dict, to_dict
 from steepest.data.encode import Encoder
 from steepest.engine.result import Fit, Fits
+from steepest.engine.settings import Settings
 from steepest.engine.trained import Trained
 from steepest.store import model_file
 
-MODEL, CONFIG = "model", "config.json"
+MODEL, CONFIG, METRICS, CHECKPOINTS = "model", "config.json", "metrics.json", "checkpoints"
 
 
 def free_directory(name: str, parent: str | os.PathLike[str] = "runs") -> Path:
@@ -42,6 +45,11 @@ def claim(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     Raises UsageError where it holds a run already, FileError where it cannot be written.
     """
     path = Path(path)
+    if (path / CHECKPOINTS / CONFIG).exists() and not overwrite:
+        raise UsageError(
+            f"{path} holds an unfinished run; go on with it by `steepest train --resume {path}`, "
+            "choose another directory, or add --overwrite."
+        )
     if (path / CONFIG).exists() and not overwrite:
         raise UsageError(
             f"{path} already holds a run; choose another directory, or add --overwrite."
@@ -61,25 +69,35 @@ def write(path: str | os.PathLike[str], fits: Fits, data: dict[str, Any]) -> Non
     path.mkdir(parents=True, exist_ok=True)
     save(path / MODEL, best)
     fits.trace.write(path / "trace.parquet")
-    write_json(path / "metrics.json", fits.to_dict() if len(fits) > 1 else best.to_dict())
-    write_json(path / CONFIG, config(fits, data))
+    write_json(path / METRICS, fits.to_dict() if len(fits) > 1 else best.to_dict())
+    write_json(path / CONFIG, config(best.settings, [f.seed for f in fits], data))
 
 
-def config(fits: Fits, data: dict[str, Any]) -> dict[str, Any]:
+def config(settings: Settings, seeds: Sequence[int], data: dict[str, Any]) -> dict[str, Any]:
     """What reproduces the run; settings that are Python objects are given by name."""
     from steepest import __version__
 
     return {
         "steepest": __version__,
         "data": data,
-        "seeds": [f.seed for f in fits],
-        "settings": _settings(fits.best),
+        "seeds": list(seeds),
+        "settings": _settings(settings),
     }
 
 
-def _settings(fit: Fit) -> dict[str, Any]:
+def settings_of(config: dict[str, Any]) -> Settings:
+    """The settings in what `config` wrote; FileError where they are not those of this version."""
+    try:
+        return Settings(**{k: from_dict(v) for k, v in config["settings"].items()})
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        raise FileError(
+            f"The settings of the run cannot be read ({error}); start it anew."
+        ) from error
+
+
+def _settings(settings: Settings) -> dict[str, Any]:
     out = {}
-    for name, value in vars(fit.settings).items():
+    for name, value in vars(settings).items():
         try:
             out[name] = to_dict(value)
         except UsageError:
@@ -113,7 +131,7 @@ def save(path: str | os.PathLike[str], fit: Fit) -> None:
             "model": to_dict(fit.model),
             "loss": to_dict(fit.loss),
             "dtype": fit.dtype,
-            "settings": _settings(fit),
+            "settings": _settings(fit.settings),
             "metrics": fit.to_dict(),
         },
     )
@@ -136,6 +154,11 @@ def read(path: str | os.PathLike[str]) -> tuple[Trained, dict[str, Any]]:
     """
     path = Path(path)
     folder = path / MODEL if (path / MODEL).is_dir() else path
+    if folder == path and (path / CHECKPOINTS / CONFIG).exists():
+        raise FileError(
+            f"{path} holds an unfinished run and no model yet; "
+            f"go on with it by `steepest train --resume {path}`."
+        )
     arrays, found = model_file.load(folder)
     try:
         trained = Trained(
