@@ -36,8 +36,7 @@ class Given:
         """The point of `--start`, else the customary one, else all ones."""
         if text is not None:
             values = list(options.floats(text, "--start"))
-            if not self.names:
-                self.names = tuple(f"x{i + 1}" for i in range(len(values)))
+            self.name_variables(len(values))
             return list(options.floats(text, "--start", length=self.size))
         if not self.names:
             raise UsageError("--start is missing: a Python function does not say where to start.")
@@ -47,6 +46,18 @@ class Given:
             f"No --start given: starting at {', '.join(f'{n} = 1' for n in self.names[:6])}."
         )
         return [1.0] * self.size
+
+    def name_variables(self, count: int) -> None:
+        """x1 ... xn for a Python function, whose number of variables only its point tells."""
+        if not self.names:
+            self.names = tuple(f"x{i + 1}" for i in range(count))
+
+    def slope(self, x: Any) -> np.ndarray:
+        """The gradient in float64."""
+        import jax
+
+        with precision("float64"):
+            return np.asarray(jax.jit(jax.grad(self.function))(np.asarray(x, float)))
 
     def value(self, x: Any) -> float:
         """f(x) in float64."""

@@ -56,8 +56,10 @@ def minimize(
 
     f = given(formula, dimensions)
     box = None if bounds is None else list(options.bounds(bounds, "--bounds"))
-    x0 = f.start_at(start)
-    _check_pictures(f, plot, surface, animate, starts)
+    x0 = None if starts is not None else f.start_at(start)
+    if box is not None and f.names:
+        box = _box(box, f.size)
+    _check_files(f, plot, surface, animate, csv, starts)
     settings = options.pairs(set_ or (), "--set")
     if momentum is not None:
         settings["momentum"] = momentum
@@ -69,6 +71,7 @@ def minimize(
             f.function, None, optimizer=optimizer, learning_rate=rate, bounds=box or f.bounds,
             starts=starts, seed=seed, max_steps=max_steps, tol=tolerance, **settings,
         )  # fmt: skip
+        f.name_variables(np.size(many.best[0]))
         return _many(f, many, json)
     record = f.size <= PATH_VARIABLES
     probes = ("loss", "gradient_norm", "step_norm", *(("params",) if record else ()))
@@ -77,7 +80,7 @@ def minimize(
         tol=tolerance, probes=probes, **settings,
     )  # fmt: skip
     path = _path(f, result) if record else None
-    ending = _ending(f, result)
+    ending = _ending(f, result, box)
     if csv is not None:
         _write_csv(csv, f, path)
     f.draw({_label(result): path["points"]} if path else {}, plot, surface, animate)
@@ -94,14 +97,31 @@ def _rate(text: str | None) -> float | str | None:
     return options.floats(text, "--learning-rate", length=1)[0]
 
 
-def _check_pictures(f: Given, plot, surface, animate, starts) -> None:
-    if starts is not None and (plot or surface or animate):
-        raise UsageError("--plot, --surface and --animate show one descent; leave out --starts.")
+def _box(box: list, size: int) -> list:
+    """An interval a variable; a single one holds for all."""
+    if len(box) not in (1, size):
+        raise UsageError(
+            f"--bounds holds {len(box)} intervals, but there are {size} variables; give one for "
+            "all, or one a variable."
+        )
+    return box * size if len(box) == 1 else box
+
+
+def _check_files(f: Given, plot, surface, animate, csv, starts) -> None:
+    if starts is not None:
+        if plot or surface or animate or csv:
+            raise UsageError("--plot, --surface, --animate and --csv show one descent; "
+                             "leave out --starts.")  # fmt: skip
+        return
     if plot and f.size > 2:
         raise UsageError(f"--plot draws one or two variables, but there are {f.size}.")
     for flag, file in (("--surface", surface), ("--animate", animate)):
         if file and f.size != 2:
             raise UsageError(f"{flag} draws two variables, but there are {f.size}.")
+    if csv and f.size > PATH_VARIABLES:
+        raise UsageError(
+            f"--csv writes the path of up to {PATH_VARIABLES} variables, not {f.size}."
+        )
 
 
 def _label(result: Any) -> str:
@@ -122,11 +142,11 @@ def _path(f: Given, result: Any) -> dict[str, Any]:
         out["step"] = np.append(out["step"], result.nit)
         out["points"] = np.vstack([out["points"], last])
         out["f"] = np.append(out["f"], f.value(last))
-        out["g"] = np.append(out["g"], np.nan)
+        out["g"] = np.append(out["g"], np.linalg.norm(f.slope(last)))
     return out
 
 
-def _ending(f: Given, result: Any) -> dict[str, Any]:
+def _ending(f: Given, result: Any, box: list | None) -> dict[str, Any]:
     """What kind of point it ended at, and whether the learning rate was above the limit."""
     from steepest.objectives.curvature import limit, spectrum
 
@@ -137,7 +157,9 @@ def _ending(f: Given, result: Any) -> dict[str, Any]:
     size = max(here.sharpness, 1e-300)
     flat = 1e-9 * size
     if math.isfinite(here.sharpness) and result.outcome is not Outcome.DIVERGED:
-        if here.low > flat:
+        if _at_bounds(np.ravel(result.x), box):
+            out["kind"] = "minimum on the bounds" if result.success else None
+        elif here.low > flat:
             out["kind"] = "minimum"
         elif here.high < -flat:
             out["kind"] = "maximum"
@@ -166,6 +188,11 @@ def _ending(f: Given, result: Any) -> dict[str, Any]:
             f"{output.number(found, 3)} ({why})."
         )
     return out
+
+
+def _at_bounds(x: np.ndarray, box: list | None) -> bool:
+    """Whether some variable is at one of its bounds, where the Hessian does not decide."""
+    return box is not None and any(v in pair for v, pair in zip(x.tolist(), box, strict=True))
 
 
 def _as_json(f: Given, result: Any, ending: dict[str, Any]) -> dict[str, Any]:
@@ -259,10 +286,7 @@ def _write_csv(file: Path, f: Given, path: dict[str, Any] | None) -> None:
 
     from steepest.core import atomic
 
-    if path is None:
-        raise UsageError(
-            f"--csv writes the path of up to {PATH_VARIABLES} variables, not {f.size}."
-        )
+    assert path is not None
     columns = {"step": path["step"]} | dict(zip(f.names, path["points"].T, strict=True))
     frame = pl.DataFrame(columns | {"f": path["f"], "gradient_norm": path["g"]})
     atomic.write_bytes(file, frame.write_csv().encode())

@@ -114,7 +114,10 @@ def _settle(runs: Runs, objective: Any) -> Descent:
 
     chosen = at(carry.params)
     value = chosen[1]
-    last = np.isfinite(value) & ~(carry.best_value < value)
+    # Values that differ by rounding are equal: a run that converged ends where it converged.
+    noise = 16 * np.finfo(value.dtype).eps * np.abs(value)
+    converged = carry.reason == int(Reason.GRADIENT)
+    last = np.isfinite(value) & ~(carry.best_value < value - np.where(converged, noise, 0))
     if not last.all():
         best = at(carry.best_params)
         chosen = jax.tree.map(
