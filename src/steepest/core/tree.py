@@ -55,7 +55,13 @@ def _sum_of_squares(x):
 
 def norm(t: Tree):
     """The Euclidean norm of the whole tree, as one vector."""
-    parts = [_sum_of_squares(x) for x in leaves(t)]
+    # Small arrays are joined first: a sum over each by itself would cost more in starting than adding.
+    small = [jnp.ravel(x) for x in leaves(t) if x.size <= 4096]
+    parts = [_sum_of_squares(x) for x in leaves(t) if x.size > 4096]
+    if small:
+        same = {x.dtype for x in small}
+        joined = [jnp.concatenate(small)] if len(same) == 1 else small
+        parts += [_sum_of_squares(x) for x in joined]
     return jnp.sqrt(sum(parts[1:], parts[0])) if parts else jnp.zeros(())
 
 

@@ -70,6 +70,45 @@ class Layout(NamedTuple):
         )
 
 
+class Packed:
+    """A tree whose single numbers (leaves of `ndim` axes) are stacked, those of a dtype together.
+
+    >>> packed = Packed.like({"a": jnp.ones(()), "b": jnp.zeros(()), "w": jnp.ones(3)}, 0)
+    >>> vectors, rest = packed.pack({"a": jnp.ones(()), "b": jnp.zeros(()), "w": jnp.ones(3)})
+    >>> [v.tolist() for v in vectors], len(rest)
+    ([[1.0, 0.0]], 1)
+    """
+
+    def __init__(self, structure: Any, groups: list[list[int]], rest: list[int]):
+        self.structure, self.groups, self.rest = structure, groups, rest
+
+    @classmethod
+    def like(cls, t: Any, ndim: int) -> Packed:
+        """How to pack trees such as `t`, of arrays or of their shapes."""
+        leaves, structure = jax.tree.flatten(t)
+        groups: dict[Any, list[int]] = {}
+        for i, leaf in enumerate(leaves):
+            if leaf.ndim == ndim:
+                groups.setdefault(leaf.dtype, []).append(i)
+        taken = {i for group in groups.values() for i in group}
+        rest = [i for i in range(len(leaves)) if i not in taken]
+        return cls(structure, list(groups.values()), rest)
+
+    def pack(self, t: Any) -> tuple[list, list]:
+        """`(vectors, the other leaves)`."""
+        leaves = jax.tree.leaves(t)
+        vectors = [jnp.stack([leaves[i] for i in group], axis=-1) for group in self.groups]
+        return vectors, [leaves[i] for i in self.rest]
+
+    def unpack(self, packed: tuple[list, list]) -> Any:
+        """The tree again; leading axes that came in between (of records) stay."""
+        vectors, others = packed
+        leaves = dict(zip(self.rest, others, strict=True))
+        for group, vector in zip(self.groups, vectors, strict=True):
+            leaves |= {i: vector[..., k] for k, i in enumerate(group)}
+        return self.structure.unflatten([leaves[i] for i in range(len(leaves))])
+
+
 def over_runs(f, seeds: int, cells: int, in_axes: tuple):
     """`f` of one run as a function of seeds x cells runs.
 
@@ -285,7 +324,15 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
             shapes,
         )
 
-    step_records = blank(lambda: step(spec, carry, batch_of(0), key_of(0))[1], layout.records)
+    # The single numbers of a run travel as one vector: each by itself would be a kernel a step.
+    numbers = carry.reason.ndim
+    carried = Packed.like(carry, numbers)
+    recorded = Packed.like(
+        jax.eval_shape(lambda: step(spec, carry, batch_of(0), key_of(0))[1]), numbers
+    )
+    step_records = blank(
+        lambda: recorded.pack(step(spec, carry, batch_of(0), key_of(0))[1]), layout.records
+    )
     epoch_records = blank(lambda: measure(spec, carry, held)[1], chunk.stops.shape[0])
     origin = chunk.first // layout.every
 
@@ -293,8 +340,9 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
         e, i, carry, steps, epochs = loop
 
         def body(inner):
-            i, carry, steps = inner
-            carry, record = step(spec, carry, batch_of(i), key_of(i))
+            i, packed, steps = inner
+            carry, record = step(spec, carried.unpack(packed), batch_of(i), key_of(i))
+            record = recorded.pack(record)
             number = chunk.first + i
             slot = number // layout.every - origin
             if layout.every == 1:
@@ -303,13 +351,14 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
                 steps = jax.lax.cond(
                     number % layout.every == 0, lambda: write(steps, record, slot), lambda: steps
                 )
-            return i + 1, carry, steps
+            return i + 1, carried.pack(carry), steps
 
         def more(inner):
-            i, carry, _ = inner
-            return (i < chunk.stops[e]) & running(carry)
+            i, packed, _ = inner
+            return (i < chunk.stops[e]) & running(carried.unpack(packed))
 
-        i, carry, steps = jax.lax.while_loop(more, body, (i, carry, steps))
+        i, packed, steps = jax.lax.while_loop(more, body, (i, carried.pack(carry), steps))
+        carry = carried.unpack(packed)
 
         def measured():
             new, record = measure(spec, carry, held)
@@ -327,4 +376,4 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
     _, _, carry, step_records, epoch_records = jax.lax.while_loop(
         more, segment, (zero, zero, carry, step_records, epoch_records)
     )
-    return carry, step_records, epoch_records
+    return carry, recorded.unpack(step_records), epoch_records

@@ -109,7 +109,7 @@ class Settings:
     dtype: str = static("float32", choices=("float32", "float64"), help="number type")
     seed: int = static(0, help="seed of the split, the weights and the order")
     probes: tuple = static(
-        ("loss", "gradient_norm", "step_norm", "learning_rate"), help="what each step records"
+        ("loss", "gradient_norm", "learning_rate"), help="what each step records"
     )
     every: int | None = static(None, help="record each k-th step; None: at most 10,000 records")
 
