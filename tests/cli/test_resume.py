@@ -1,6 +1,7 @@
 """`steepest train --resume`: killed at any moment, a run ends as if nothing had been."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -35,6 +36,11 @@ def undisturbed(tmp_path_factory):
     return out
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 def same(a, b):
     """Whether two run directories hold the same but for the time that the runs took."""
     one, two = (json.loads((p / "metrics.json").read_text()) for p in (a, b))
@@ -47,9 +53,13 @@ def same(a, b):
     return True
 
 
-def train(*args):
+def train(cache, *args):
+    # Children share their compiled programs; each would else compile anew.
+    env = {**os.environ, "STEEPEST_CACHE": str(cache)}
     command = [sys.executable, "-c", CHILD, "train", *args, "--checkpoint-seconds", "0"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
 
 
 def killed(child, folder, chance):
@@ -66,15 +76,15 @@ def killed(child, folder, chance):
 @pytest.mark.parametrize(
     ("seed", "kills"), [(0, 3), *(pytest.param(s, 6, marks=pytest.mark.slow) for s in range(1, 9))]
 )
-def test_killed_at_random_moments(undisturbed, tmp_path, seed, kills):
+def test_killed_at_random_moments(undisturbed, cache, tmp_path, seed, kills):
     out, chance, hits = tmp_path / "run", random.Random(seed), 0
-    child = train(*RUN, "-o", str(out))
+    child = train(cache, *RUN, "-o", str(out))
     for _ in range(kills):
         hits += killed(child, out / "checkpoints", chance)
         if not (out / "checkpoints" / "config.json").exists():
             break
         assert not (out / "model").exists() or (out / "model" / "model.json").exists()
-        child = train("--resume", str(out))
+        child = train(cache, "--resume", str(out))
     _, said = child.communicate()
     assert child.returncode == 0, said
     assert hits >= 1

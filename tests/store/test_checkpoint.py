@@ -1,12 +1,13 @@
 """A run that goes on from a checkpoint ends equal, to the bit, to one that was never disturbed."""
 
+import errno
 import json
+import os
 
 import jax
 import numpy as np
 import pytest
 
-from steepest.core import atomic
 from steepest.core.errors import FileError, UsageError
 from steepest.core.outcome import Outcome
 from steepest.core.record import replace
@@ -169,23 +170,23 @@ def test_another_structure_is_refused(ready, folder):
 
 
 def test_on_a_full_disk_the_training_goes_on(ready, undisturbed, folder, monkeypatch):
-    said, wrote = [], []
+    said, flushed = [], []
     saver = checkpoint.Saver(folder, 0.0, said.append)
     monkeypatch.setattr(checkpoint, "MOST_SHARE", 1e9)
-    replacing = atomic.replacing
+    fsync = os.fsync
 
-    def full(path):
-        wrote.append(path)
-        if len(wrote) > 5:
-            raise FileError(f"{path} cannot be written: No space left on device.")
-        return replacing(path)
+    def full(handle):
+        # Two checkpoints of two files and their folders; of the third, the first file only.
+        flushed.append(handle)
+        if len(flushed) > 2 * 4 + 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
 
-    monkeypatch.setattr(atomic, "replacing", full)
+    monkeypatch.setattr(os, "fsync", full)
     found = train_prepared(ready, SETTINGS, (0,), hooks=(saver,), chunk_steps=4)
     monkeypatch.undo()
     assert equal(undisturbed, found)
-    # Two whole checkpoints of two files each; the third failed at its second file, then all did.
-    assert len(wrote) > 6
+    assert len(flushed) > 2 * 4 + 3
     kept = checkpoint.found(folder)
     assert len(kept) == 2
     assert sorted(p.name for p in folder.glob("step-*")) == [p.name for p in kept]
