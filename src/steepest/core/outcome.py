@@ -22,7 +22,7 @@ class Outcome(enum.IntEnum):
 
 
 class Reason(enum.IntEnum):
-    """Why a run ended; each has a sentence, in `SENTENCES`, filled in with numbers by the engine."""
+    """Why a run ended; each has a sentence in `SENTENCES`, with numbers put in by the engine."""
 
     NONE = 0
     GRADIENT = 1
@@ -77,6 +77,6 @@ SENTENCES = {
     "epochs; the weights of the best epoch are kept.",
     Reason.MAX_STEPS: "The budget of {step} steps is used up.",
     Reason.MAX_TIME: "The time budget is used up, after {step} steps.",
-    Reason.INTERRUPTED: "Interrupted by the user after {step} steps; the best model so far is kept.",
+    Reason.INTERRUPTED: "Interrupted by the user after {step} steps; the best so far is kept.",
     Reason.CALLBACK: "Stopped by the callback after {step} steps.",
 }

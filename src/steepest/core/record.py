@@ -39,8 +39,8 @@ def number(
     most=None,
     optional: bool = False,
     help: str = "",
-) -> Any:  # noqa: A002
-    """A numeric field, a pytree leaf, within the open (`above`, `below`) or closed (`least`, `most`) bounds."""
+) -> Any:
+    """A numeric field, a leaf, within open (`above`, `below`) or closed (`least`, `most`) bounds."""
     bounds = {"above": above, "least": least, "below": below, "most": most}
     return dataclasses.field(
         default=default,
@@ -48,7 +48,7 @@ def number(
     )
 
 
-def static(default: Any = dataclasses.MISSING, *, choices=None, help: str = "") -> Any:  # noqa: A002
+def static(default: Any = dataclasses.MISSING, *, choices=None, help: str = "") -> Any:
     """A field that changes shapes or code: hashable, part of the compile key."""
     return dataclasses.field(
         default=default,
@@ -58,7 +58,7 @@ def static(default: Any = dataclasses.MISSING, *, choices=None, help: str = "") 
 
 def part(
     default: Any = dataclasses.MISSING, *, factory: Any = dataclasses.MISSING, help: str = ""
-) -> Any:  # noqa: A002
+) -> Any:
     """A nested record, array or pytree: its leaves are leaves."""
     kw: dict[str, Any] = {"metadata": {"role": "part", "help": help}}
     if factory is not dataclasses.MISSING:
@@ -160,7 +160,7 @@ def _check_number(owner: str, f: dataclasses.Field, value: Any) -> None:
         if f.metadata.get("optional"):
             return
         raise UsageError(f"{owner}: {f.name} must be a number, got None.")
-    if isinstance(value, jax.core.Tracer) or isinstance(value, jax.Array):
+    if isinstance(value, (jax.core.Tracer, jax.Array)):
         return
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray)):
         if hasattr(value, "__dataclass_fields__") or type(value) is object:

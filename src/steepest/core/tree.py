@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 Tree = Any
-map = jax.tree.map  # noqa: A001
+map = jax.tree.map
 leaves = jax.tree.leaves
 
 
@@ -55,7 +55,7 @@ def _sum_of_squares(x):
 
 def norm(t: Tree):
     """The Euclidean norm of the whole tree, as one vector."""
-    # Small arrays are joined first: a sum over each by itself would cost more in starting than adding.
+    # Small arrays are joined first: a kernel for each would cost more to start than to run.
     small = [jnp.ravel(x) for x in leaves(t) if x.size <= 4096]
     parts = [_sum_of_squares(x) for x in leaves(t) if x.size > 4096]
     if small:
@@ -83,7 +83,7 @@ def all_finite(t: Tree):
 
 
 def cast(t: Tree, dtype) -> Tree:
-    """Floating leaves (Python floats too) as arrays of `dtype`; integers and booleans as they are."""
+    """Floating leaves (Python floats too) as arrays of `dtype`; the others as they are."""
 
     def one(x):
         x = jnp.asarray(x)

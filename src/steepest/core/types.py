@@ -20,7 +20,7 @@ class Horizon(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """An objective at one point: value f(w), gradient (the tree of w), and whatever comes with it."""
+    """An objective at one point: f(w), its gradient (a tree like w), and what comes with it."""
 
     value: Array
     gradient: Params
@@ -69,14 +69,21 @@ class Optimizer(Protocol):
 
 
 class Model(Protocol):
-    """f_w(x): `init(key) -> (params, buffers)`; `forward(params, buffers, x, key, train) -> (outputs, buffers)`.
+    """f_w(x): `init(key) -> (params, buffers)` and `forward(...) -> (outputs, buffers)`.
 
     `buffers` are what changes without a gradient (running means of batch normalisation); `()` when
-    there are none. `x` has shape (rows, ...); `outputs` (rows, ...). `key` is None outside training.
+    there are none. `x` has shape (rows, ...), `outputs` too. `key` is None outside training;
+    `weight` (rows,) marks padding by zeros.
     """
 
     def init(self, key: Array) -> tuple[Params, Any]: ...
 
     def forward(
-        self, params: Params, buffers: Any, x: Array, key: Array | None = None, train: bool = False
+        self,
+        params: Params,
+        buffers: Any,
+        x: Array,
+        key: Array | None = None,
+        train: bool = False,
+        weight: Array | None = None,
     ) -> tuple[Array, Any]: ...
