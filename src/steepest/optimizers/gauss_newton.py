@@ -17,11 +17,11 @@ from steepest.optimizers.deterministic import (
     Held,
     first,
     flat,
-    pick,
     refuse_proximal,
     stepped,
 )
-from steepest.optimizers.line_search import Found, StrongWolfe
+from steepest.optimizers.line_search import StrongWolfe
+from steepest.optimizers.trust_region import TrustRegion
 
 
 class Residuals(NamedTuple):
@@ -112,11 +112,10 @@ class ResidualObjective:
 
 @record
 class LeastSquaresState:
-    """`damping` m, its `growth` after a rejection, and `scale`, the D of each variable."""
+    """`radius` of the trust region, and `scale`, the D of each variable (Levenberg-Marquardt)."""
 
     held: Held = part()
-    damping: Any = part()
-    growth: Any = part()
+    radius: Any = part()
     scale: Any = part()
 
 
@@ -124,28 +123,27 @@ class LeastSquaresState:
 class LevenbergMarquardt(Deterministic):
     """Levenberg and Marquardt's method: (J^T J + m D^2) p = -J^T r, with f = |r|^2 / 2.
 
-    The damping m falls by up to a third after a good step and grows by 2, 4, 8, ... after bad ones
-    (Nielsen). D holds the largest column norms of J so far (scaling="jacobian", Moré), which makes
-    the method indifferent to the units of the variables, or ones. Each step takes the singular
-    values of J D^-1 once, by way of its QR factors, so J^T J is never formed and a trial costs one
-    evaluation.
+    As Moré does it: p minimises |r + J p| within |D p| <= the radius of a trust region, and the
+    damping m >= 0 is what that takes. D holds the largest column norms of J so far
+    (scaling="jacobian"), which makes the method indifferent to the units of the variables, or ones.
+    Each step takes the singular values of J D^-1 once, by way of its QR factors, so J^T J is never
+    formed and a trial costs one evaluation.
 
     Sources: Marquardt, J. SIAM 11 (1963), 431-441; Moré, "The Levenberg-Marquardt algorithm:
-    implementation and theory", LNM 630 (1978), 105-116; Nielsen, IMM-REP-1999-05, eq. (2.4).
+    implementation and theory", LNM 630 (1978), 105-116.
     """
 
-    damping: float = number(1e-3, above=0, help="first damping, relative to the largest of J^T J")
+    radius: float = number(100.0, above=0, help="first radius, in units of |D x|")
     scaling: str = static("jacobian", choices=("jacobian", "none"), help="D")
-    accept: float = number(1e-4, above=0, below=0.25, help="least ratio for a step to be taken")
-    max_trials: int = number(60, least=1, help="evaluations in one step")
+    region: TrustRegion = part(factory=TrustRegion, help="the trust region")
 
     def start(self, evaluate: Evaluate, params: Params) -> LeastSquaresState:
         """One evaluation at `params`; raises `UsageError` where the objective has no residuals."""
         held = first(_checked(self, evaluate), params)
         scale = self._scale(held.point.aux.jacobian, None)
-        top = jnp.max(jnp.sum((held.point.aux.jacobian / scale) ** 2, axis=0))
-        damping = jnp.asarray(self.damping, scale.dtype) * jnp.where(top > 0, top, 1)
-        return LeastSquaresState(held, damping, jnp.full((), 2, scale.dtype), scale)
+        length = jnp.linalg.norm(scale * held.point.x)
+        radius = jnp.asarray(self.radius, scale.dtype) * jnp.where(length > 0, length, 1)
+        return LeastSquaresState(held, radius, scale)
 
     def step(
         self,
@@ -156,46 +154,18 @@ class LevenbergMarquardt(Deterministic):
     ) -> Stepped:
         """One linearisation, and one step; raises `UsageError` for a `proximal` term."""
         refuse_proximal(self, proximal)
-        at, x, unravel = flat(evaluate, params)
+        at, _, unravel = flat(evaluate, params)
         held = state.held
-        start, dtype = held.point, x.dtype
+        start = held.point
         scale = self._scale(start.aux.jacobian, state.scale)
         u, s, vt = _svd(start.aux.jacobian / scale, start.aux.r)
-        size = jnp.linalg.norm(start.gradient)
-        noise = 100 * jnp.finfo(dtype).eps * jnp.abs(start.value)
-        accept = jnp.asarray(self.accept, dtype)
-
-        def turn(loop):
-            damping, growth, trials, _, _ = loop
-            z = -(s * u) / (s**2 + damping)
-            # |r|^2/2 - |r + J p|^2/2, as a sum of squares
-            model = 0.5 * jnp.vdot(z, z * (s**2 + 2 * damping))
-            point = at(start.x + (z @ vt) / scale)
-            finite = jnp.isfinite(point.value) & jnp.all(jnp.isfinite(point.gradient))
-            fall = start.value - point.value
-            ratio = fall / model
-            level = (model <= noise) & (jnp.abs(fall) <= noise)
-            good = finite & (((ratio > accept) & (fall > 0))
-                             | (level & (jnp.linalg.norm(point.gradient) < size)))  # fmt: skip
-            ratio = jnp.where(level, 1, ratio)
-            easier = damping * jnp.maximum(1 / 3, 1 - (2 * ratio - 1) ** 3)
-            damping = jnp.where(good, easier, damping * jnp.where(finite, growth, 10 * growth))
-            growth = jnp.where(good, 2, 2 * growth)
-            return damping, growth, trials + 1, good, point
-
-        def going(loop):
-            _, _, trials, good, _ = loop
-            return ~good & (trials < jnp.asarray(self.max_trials, trials.dtype))
-
-        ended = held.failed | ~jnp.isfinite(start.value) | ~jnp.isfinite(size) | (size == 0)
-        loop = (state.damping, state.growth, jnp.zeros((), jnp.int32), ended, start)
-        damping, growth, trials, good, point = jax.lax.while_loop(going, turn, loop)
-        failed = ~good | ended
-        new = Held(pick(failed, start, point), jnp.zeros((), jnp.int32), failed)
-        tiny = jnp.finfo(dtype).tiny
-        state = LeastSquaresState(new, jnp.maximum(damping, tiny), growth, scale)
-        length = jnp.where(failed, 0, jnp.ones((), dtype))
-        found = Found(new.point, length, -size, trials, failed, jnp.zeros((), bool))
+        # In the basis of V, with the singular values in ascending order.
+        g, values = (s * u)[::-1], (s**2)[::-1]
+        found, radius = self.region(
+            at, start, g, values, lambda p: (p[::-1] @ vt) / scale, state.radius, ~held.failed
+        )
+        new = Held(found.point, jnp.zeros((), jnp.int32), found.failed)
+        state = LeastSquaresState(new, radius, scale)
         return _without_residuals(stepped(unravel, held, state, found))
 
     def _scale(self, jacobian, before):
@@ -223,7 +193,7 @@ class GaussNewton(Deterministic):
 
     def start(self, evaluate: Evaluate, params: Params) -> LeastSquaresState:
         """One evaluation at `params`; raises `UsageError` where the objective has no residuals."""
-        return LeastSquaresState(first(_checked(self, evaluate), params), (), (), ())
+        return LeastSquaresState(first(_checked(self, evaluate), params), (), ())
 
     def step(
         self,
@@ -246,7 +216,7 @@ class GaussNewton(Deterministic):
             at, held.point, p, step=1.0, second=-g, second_step=second_step, skip=held.failed
         )
         new = Held(found.point, jnp.zeros((), jnp.int32), found.failed)
-        state = LeastSquaresState(new, (), (), ())
+        state = LeastSquaresState(new, (), ())
         return _without_residuals(stepped(unravel, held, state, found))
 
 

@@ -75,9 +75,9 @@ class StrongWolfe:
         phi(t) <= phi(0) + c1 t phi'(0)        sufficient decrease, c1 = `decrease`
         |phi'(t)| <= c2 |phi'(0)|              curvature,           c2 = `curvature`
 
-    Near a minimum f is flat to rounding long before its gradient vanishes. Where phi(t) differs from
-    phi(0) by no more than `rounding` |phi(0)|, the slopes decide alone: the curvature condition then
-    implies Hager and Zhang's approximate Wolfe conditions, phi'(t) <= (2 c1 - 1) phi'(0).
+    Near a minimum f is flat to rounding long before its gradient vanishes. Where phi(t) differs
+    from phi(0) by no more than `rounding` |phi(0)|, the slopes decide alone: the curvature
+    condition then implies Hager and Zhang's approximate one, phi'(t) <= (2 c1 - 1) phi'(0).
 
     A trial that overflows is shortened to a tenth. After `max_trials` the best step with a decrease
     is taken; where there is none, the search goes along the second direction.
@@ -262,7 +262,7 @@ def _onwards(best: End, other: End, new: End, bracketed, turned, apart):
 
 
 def _cubic(best: End, new: End):
-    """How far back from `new` the cubic through both has its minimum; whether beyond `new`; rise."""
+    """The cubic's minimiser, back from `new`; whether it lies beyond `new`; the mean slope."""
     span = new.step - best.step
     rise = (new.value - best.value) / span
     theta = best.slope + new.slope - 3 * rise

@@ -11,17 +11,15 @@ from steepest.core.record import number, part, record, static
 from steepest.core.types import Evaluate, Params, Proximal, Stepped
 from steepest.optimizers.deterministic import (
     Deterministic,
-    Flat,
     Held,
-    Point,
     first,
     first_step,
     flat,
-    pick,
     refuse_proximal,
     stepped,
 )
-from steepest.optimizers.line_search import Found, StrongWolfe
+from steepest.optimizers.line_search import StrongWolfe
+from steepest.optimizers.trust_region import TrustRegion
 
 
 @record
@@ -55,10 +53,8 @@ class Newton(Deterministic):
         "trust-region", choices=("trust-region", "line-search"), help="what keeps the steps safe"
     )
     radius: float = number(1.0, above=0, help="first radius of the trust region")
-    max_radius: float = number(1e10, above=0, help="its largest radius")
-    accept: float = number(1e-4, above=0, below=0.25, help="least ratio for a step to be taken")
+    region: TrustRegion = part(factory=TrustRegion, help="the trust region")
     least_curvature: float = number(1e-8, above=0, below=1, help="of |B|, relative")
-    max_trials: int = number(60, least=1, help="evaluations in one step")
     search: StrongWolfe = part(factory=StrongWolfe, help="the line search")
 
     def start(self, evaluate: Evaluate, params: Params) -> NewtonState:
@@ -93,90 +89,9 @@ class Newton(Deterministic):
             )  # fmt: skip
             radius = state.radius
         else:
-            found, radius = self._trusted(at, held.point, values, vectors, state.radius, usable)
+            found, radius = self.region(
+                at, held.point, vectors.T @ held.point.gradient, values,
+                lambda p: vectors @ p, state.radius, usable,
+            )  # fmt: skip
         new = Held(found.point, jnp.zeros((), jnp.int32), found.failed)
         return stepped(unravel, held, NewtonState(new, radius), found)
-
-    def _trusted(
-        self, at: Flat, start: Point, values, vectors, radius, usable
-    ) -> tuple[Found, Any]:
-        """The radius shrinks until a step is good."""
-        dtype = start.x.dtype
-        g = vectors.T @ start.gradient
-        size = jnp.linalg.norm(start.gradient)
-        noise = 100 * jnp.finfo(dtype).eps * jnp.abs(start.value)
-        accept, most = (jnp.asarray(c, dtype) for c in (self.accept, self.max_radius))
-
-        def turn(loop):
-            radius, trials, _, _ = loop
-            p = in_ball(g, values, radius)
-            model = -(jnp.vdot(g, p) + 0.5 * jnp.vdot(values, p * p))
-            point = at(start.x + vectors @ p)
-            finite = jnp.isfinite(point.value) & jnp.all(jnp.isfinite(point.gradient))
-            fall = start.value - point.value
-            ratio = fall / model
-            # Where the model promises less than rounding, the gradient must fall instead.
-            level = (model <= noise) & (jnp.abs(fall) <= noise)
-            good = finite & (((ratio > accept) & (model > 0) & (fall > 0))
-                             | (level & (jnp.linalg.norm(point.gradient) < size)))  # fmt: skip
-            length = jnp.linalg.norm(p)
-            inside = jnp.where(finite, jnp.where(ratio < 0.25, 0.25, 0.5), 0.1) * length
-            at_edge = length >= 0.99 * radius
-            wide = jnp.where((ratio > 0.75) & at_edge, 2 * radius, radius)
-            kept = jnp.where((ratio < 0.25) & ~level, inside, wide)
-            return jnp.where(good, jnp.minimum(kept, most), inside), trials + 1, good, point
-
-        def going(loop):
-            _, trials, good, _ = loop
-            return ~good & (trials < jnp.asarray(self.max_trials, trials.dtype))
-
-        ended = ~usable | ~jnp.isfinite(start.value) | ~jnp.isfinite(size) | (size == 0)
-        loop = (radius, jnp.zeros((), jnp.int32), ended, start)
-        new_radius, trials, good, point = jax.lax.while_loop(going, turn, loop)
-        failed = ~good | ended
-        one = jnp.where(failed, 0, jnp.ones((), dtype))
-        found = Found(pick(failed, start, point), one, -size, trials, failed, jnp.zeros((), bool))
-        return found, jnp.where(failed, radius, new_radius)
-
-
-def in_ball(g, values, radius):
-    """argmin_p g . p + sum_i values_i p_i^2 / 2 over |p| <= radius, `values` in ascending order.
-
-    p = -g / (values + m), with the least multiplier m >= max(0, -values_0) for which |p| <= radius,
-    found by Newton's method on 1/radius - 1/|p|, within a bracket. In the hard case, g orthogonal
-    to the lowest eigenvector, that vector makes up the length.
-    """
-    eps, one = jnp.finfo(g.dtype).eps, jnp.ones((), g.dtype)
-    scale = jnp.maximum(jnp.max(jnp.abs(values)), jnp.finfo(g.dtype).tiny)
-    size = jnp.linalg.norm(g)
-    lowest = values[0]
-    floor = jnp.where(lowest > eps * scale, 0, -lowest + eps * scale)
-
-    def divided(m):
-        d = values + m
-        return -g / jnp.where(d > 0, d, eps * scale)
-
-    def turn(_, loop):
-        m, low, high = loop
-        p = divided(m)
-        length = jnp.linalg.norm(p)
-        d = values + m
-        slope = jnp.vdot(p, p / jnp.where(d > 0, d, eps * scale))
-        long = length > radius
-        low, high = jnp.where(long, m, low), jnp.where(long, high, m)
-        slope = jnp.where(slope > 0, slope, 1)
-        new = m + (length / radius - 1) * length**2 / slope
-        inside = (new > low) & (new < high) & jnp.isfinite(new)
-        return jnp.where(inside, new, jnp.sqrt(jnp.maximum(low, eps * scale)) * jnp.sqrt(high)
-                         ).clip(low, high), low, high  # fmt: skip
-
-    high = floor + size / radius + scale
-    m, _, high = jax.lax.fori_loop(0, 40, turn, (floor, floor, high))
-    p = divided(m)
-    length = jnp.linalg.norm(p)
-    p = jnp.where(length > radius, p * (radius / jnp.where(length > 0, length, one)), p)
-    # The hard case: at the least multiplier p is still short, though B is not positive.
-    short = jnp.sqrt(jnp.maximum(radius**2 - jnp.vdot(p, p), 0))
-    hard = (lowest < -eps * scale) & (m <= floor + 2 * eps * scale) & (short > 0)
-    sign = jnp.where(g[0] > 0, -one, one)
-    return p.at[0].add(jnp.where(hard, sign * short, 0))
