@@ -35,8 +35,8 @@ from benchmarks.measure import Results, Timing, alternate, gemm_rate, run_proces
 from benchmarks.rivals import RIVALS, Task, Trained
 
 BATCHES = (1, 32, 128, 1024)
-WIDE_EPOCHS = {1: 1, 32: 6, 128: 10, 1024: 20}
-DIGITS_EPOCHS = {1: 5, 32: 60, 128: 150, 1024: 300}
+WIDE_EPOCHS = {1: 1, 32: 2, 128: 3, 1024: 5}
+DIGITS_EPOCHS = {1: 2, 32: 30, 128: 60, 1024: 120}
 RATES = {1: 1e-4, 32: 1e-3, 128: 1e-3, 1024: 2e-3}
 COLD = Path(__file__).parent / "cold"
 COLD_EPOCHS = 20
