@@ -3,7 +3,8 @@
     python -m benchmarks.minimize [--quick] [--only solve,steps,starts,process] [--repeats N]
 
 solve:    wall time, evaluations and steps until the gradient norm is at most 1e-8, from the
-          customary start: cold (first call, compilation and all) and warm (median of the repeats).
+          customary start: cold (first call, compilation and all; later methods of one package
+          share some small programs with the first) and warm (median of the repeats).
           L-BFGS, BFGS and CG of steepest; BFGS, L-BFGS-B and CG of SciPy, twice: with f and
           gradient written in NumPy (`rosen`, `rosen_der`, ...) and with the compiled JAX function;
           optimistix BFGS. Everything in float64.
@@ -160,13 +161,13 @@ def solve(results: Results, repeats: int, quick: bool) -> None:
     """Each method on each function, to the same gradient norm."""
     for case in cases(quick):
         rivals = rivals_of(case)
+        jax.clear_caches()
         cold = {}
         for name, rival in rivals.items():
-            jax.clear_caches()
             began = time.perf_counter()
             rival()
             cold[name] = time.perf_counter() - began
-        for name, timing in alternate(rivals, repeats).items():
+        for name, timing in alternate(rivals, repeats, warm=0).items():
             found = timing.result
             count = found["evaluations"] or found["steps"]
             results.add("solve", {
