@@ -38,6 +38,7 @@ class Reason(enum.IntEnum):
     MAX_TIME = 11
     INTERRUPTED = 12
     CALLBACK = 13
+    HALVED = 14
 
 
 OUTCOME_OF = {
@@ -55,6 +56,7 @@ OUTCOME_OF = {
     Reason.MAX_TIME: Outcome.BUDGET,
     Reason.INTERRUPTED: Outcome.STOPPED,
     Reason.CALLBACK: Outcome.STOPPED,
+    Reason.HALVED: Outcome.STOPPED,
 }
 
 SENTENCES = {
@@ -79,4 +81,5 @@ SENTENCES = {
     Reason.MAX_TIME: "The time budget is used up, after {step} steps.",
     Reason.INTERRUPTED: "Interrupted by the user after {step} steps; the best so far is kept.",
     Reason.CALLBACK: "Stopped by the callback after {step} steps.",
+    Reason.HALVED: "Given up after {step} steps, since other cells did better (halving).",
 }

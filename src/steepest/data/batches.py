@@ -23,7 +23,9 @@ SKIP = -1
 class Order:
     """Rows of each step for a data set of `rows` rows in mini-batches of `batch_size`.
 
-    The last batch of an epoch holds what is left and is filled up with `SKIP`.
+    The last batch of an epoch holds what is left and is filled up with `SKIP`. `offset` is the
+    number of the first row; `steps_at_least` appends steps without rows, so that data sets of
+    nearly the same size (the folds of a cross-validation) have epochs of equal length.
 
     >>> Order(rows=5, batch_size=2, shuffle=False).steps(0, 3).tolist()
     [[0, 1], [2, 3], [4, -1]]
@@ -33,6 +35,8 @@ class Order:
     batch_size: int
     seed: int = 0
     shuffle: bool = True
+    offset: int = 0
+    steps_at_least: int = 1
 
     def __post_init__(self):
         if self.rows < 1:
@@ -43,7 +47,7 @@ class Order:
     @property
     def steps_per_epoch(self) -> int:
         """Steps in one pass over the data, the short last one included."""
-        return math.ceil(self.rows / self.batch_size)
+        return max(math.ceil(self.rows / self.batch_size), self.steps_at_least)
 
     def epoch(self, number: int) -> np.ndarray:
         """The rows of epoch `number` (from 0), as (steps_per_epoch, batch_size) int32."""
@@ -53,6 +57,7 @@ class Order:
             padded[: self.rows] = np.random.Generator(bits).permutation(self.rows)
         else:
             padded[: self.rows] = np.arange(self.rows)
+        padded[: self.rows] += self.offset
         return padded.reshape(self.steps_per_epoch, self.batch_size)
 
     def steps(self, first: int, count: int) -> np.ndarray:

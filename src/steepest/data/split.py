@@ -44,7 +44,7 @@ def split(table: Table, validation: float = 0.15, test: float = 0.2, seed: int =
             f"{table.where}: validation={validation!r} and test={test!r} leave no training row "
             f"of {n}; lower them, or give more rows."
         )
-    groups = _groups(table)
+    groups = groups_of(table)
     order = np.random.default_rng(seed).permutation(n)
     order = order[np.argsort(groups[order], kind="stable")]
     sizes = np.bincount(groups)
@@ -76,7 +76,7 @@ def _count(name: str, value: float, n: int) -> int:
     return int(value)
 
 
-def _groups(table: Table) -> np.ndarray:
+def groups_of(table: Table) -> np.ndarray:
     """The class index of each row; one group where rows are not to be stratified."""
     y = table.y
     if table.task != "classification" or y is None:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
@@ -112,8 +113,8 @@ class Packed:
 def over_runs(f, seeds: int, cells: int, in_axes: tuple):
     """`f` of one run as a function of seeds x cells runs.
 
-    in_axes: per argument `"run"` (both axes), `"cell"`, `"seed"` or None (shared). Results have
-    both axes. What is shared between cells is not copied: the first layer of all cells on one
+    in_axes: per argument `"run"` (both axes), `"cell"`, `"seed"` or None (shared by all). Results
+    have both axes. What is shared between cells is not copied: the first layer of all cells on one
     mini-batch is one matrix product. A single run is not mapped at all.
     """
     cell_axes = tuple(0 if a in ("run", "cell") else None for a in in_axes)
@@ -131,6 +132,30 @@ def over_runs(f, seeds: int, cells: int, in_axes: tuple):
         return alone
     mapped = jax.vmap(f, in_axes=cell_axes)
     return jax.vmap(mapped, in_axes=seed_axes)
+
+
+def axis_of(batch: Any, axes: int) -> str | None:
+    """`"seed"` where `batch` has a leading axis, one data set a seed; None where all share it.
+
+    `axes`: of the weights of one data set, 1 for rows and 2 for blocks of rows.
+    """
+    weight = getattr(batch, "weight", None)
+    return "seed" if weight is not None and weight.ndim > axes else None
+
+
+def traced(f, *args):
+    """`f`, and the shapes of what it returns, both from a single pass through its Python code.
+
+    Tracing the mathematics of a step takes longer than fetching its program from the cache.
+    """
+    jaxpr, shapes = jax.make_jaxpr(f, return_shape=True)(*args)
+    flat = jax.extend.core.jaxpr_as_fun(jaxpr)
+    structure = jax.tree.structure(shapes)
+
+    def again(*args):
+        return structure.unflatten(flat(*jax.tree.leaves(args)))
+
+    return again, shapes
 
 
 def take(data: Any, rows: Any) -> Any:
@@ -154,7 +179,7 @@ def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) ->
             params, buffers = initial
         return begin(spec, params, buffers, batch, key)
 
-    axes = ("cell", "seed", None if initial is None else "run", None)
+    axes = ("cell", "seed", None if initial is None else "run", axis_of(batch, 1))
     return over_runs(carry, layout.seeds, layout.cells, axes)(spec, keys, initial, batch)
 
 
@@ -165,7 +190,7 @@ def measure_rows(objective: Any, points: Any, block: Any, layout: Layout) -> dic
     def sums(objective, point, block):
         return objective.measure(*point, block)
 
-    axes = ("cell", "run", None)
+    axes = ("cell", "run", axis_of(block, 1))
     return over_runs(sums, layout.seeds, layout.cells, axes)(objective, points, block)
 
 
@@ -213,8 +238,11 @@ def advance(
     # On which axis each argument and result is cut; None: every group sees all of it.
     run, record = (1, 2) if by_cell else (0, 1)
     seed, cell = (None, 0) if by_cell else (0, None)
+    own_data, own_held = (
+        None if axis_of(batch, axes) is None else seed for batch, axes in ((data, 1), (held, 2))
+    )
     chunk_axes = Chunk(rows=seed, first=None, stops=None, measure=None, count=None, keys=seed)
-    in_axes, out_axes = (cell, run, chunk_axes, None, None), (run, record, record)
+    in_axes, out_axes = (cell, run, chunk_axes, own_data, own_held), (run, record, record)
 
     def group(*args):
         return _chunk(*args, layout.group())
@@ -267,10 +295,11 @@ def _one_by_one(f, args, in_axes, out_axes, groups):
 def _chunk(spec, carry, chunk, data, held, layout):
     if layout.seeds == layout.cells == 1:
         return _chunk_alone(spec, carry, chunk, data, held, layout)
-    batch_axis = None if chunk.rows is None else "seed"
+    batch_axis = axis_of(data, 1) if chunk.rows is None else "seed"
     axes = ("cell", "run", batch_axis, "seed")
     step = over_runs(one.step, layout.seeds, layout.cells, axes)
-    measure = over_runs(one.measure, layout.seeds, layout.cells, ("cell", "run", None))
+    axes = ("cell", "run", axis_of(held, 2))
+    measure = over_runs(one.measure, layout.seeds, layout.cells, axes)
     return _loop(step, measure, spec, carry, chunk, data, held, layout)
 
 
@@ -281,6 +310,10 @@ def _chunk_alone(spec, carry, chunk, data, held, layout):
 
     spec, carry = jax.tree.map(lambda x: x[0], spec), jax.tree.map(lambda x: x[0, 0], carry)
     chunk = chunk._replace(rows=None if chunk.rows is None else chunk.rows[0], keys=chunk.keys[0])
+    data, held = (
+        batch if axis_of(batch, axes) is None else jax.tree.map(lambda x: x[0], batch)
+        for batch, axes in ((data, 1), (held, 2))
+    )
     carry, steps, epochs = _loop(one.step, one.measure, spec, carry, chunk, data, held, layout)
     return outer((0, 1), carry), outer((1, 2), steps), outer((1, 2), epochs)
 
@@ -313,8 +346,7 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
             lambda b, v: jax.lax.dynamic_update_index_in_dim(b, v, index, axis=0), buffers, values
         )
 
-    def blank(f, rows):
-        shapes = jax.eval_shape(f)
+    def blank(shapes, rows):
         return jax.tree.map(
             lambda s: (
                 jnp.full((rows, *s.shape), jnp.nan, s.dtype)
@@ -327,13 +359,11 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
     # The single numbers of a run travel as one vector: each by itself would be a kernel a step.
     numbers = carry.reason.ndim
     carried = Packed.like(carry, numbers)
-    recorded = Packed.like(
-        jax.eval_shape(lambda: step(spec, carry, batch_of(0), key_of(0))[1]), numbers
-    )
-    step_records = blank(
-        lambda: recorded.pack(step(spec, carry, batch_of(0), key_of(0))[1]), layout.records
-    )
-    epoch_records = blank(lambda: measure(spec, carry, held)[1], chunk.stops.shape[0])
+    step, (_, record) = traced(step, spec, carry, batch_of(0), key_of(0))
+    measure, (_, measured_record) = traced(measure, spec, carry, held)
+    recorded = Packed.like(record, numbers)
+    step_records = blank(jax.eval_shape(recorded.pack, record), layout.records)
+    epoch_records = blank(measured_record, chunk.stops.shape[0])
     origin = chunk.first // layout.every
 
     def segment(loop):

@@ -162,6 +162,7 @@ def drive(
     *,
     trace: Trace | None = None,
     first: int = 0,
+    until: int | None = None,
     seconds: float = 0.0,
     hooks: tuple[Hook, ...] = (),
     max_seconds: float = math.inf,
@@ -170,15 +171,17 @@ def drive(
     """`(carry, trace, seconds)` when every run has ended or the steps are used up.
 
     The runs must have been started with `advance.start`; `first` is the step to go on from,
-    `seconds` what went into the steps before it.
+    `seconds` what went into the steps before it. With `until`, the loop is left before that step,
+    and what is running then stays so: it can go on from there.
     """
     trace = Trace(seeds=np.arange(layout.seeds), cells=layout.cells) if trace is None else trace
     began = time.perf_counter() - seconds
     at, count, compiled = first, plan.steps_per_epoch or 64, False
+    last = plan.steps if until is None else min(until, plan.steps)
     reason = Reason.NONE
     with Interrupt().watching() as interrupt:
-        while at < plan.steps:
-            count = min(count, plan.capacity, plan.steps - at)
+        while at < last:
+            count = min(count, plan.capacity, last - at)
             chunk = plan.chunk(at, count, keys)
             started = time.perf_counter()
             carry, steps, epochs = advance(spec, carry, chunk, data, held, layout)
@@ -200,7 +203,9 @@ def drive(
             if compiled or took < chunk_seconds:
                 count = max(1, math.ceil(count * min(chunk_seconds / took, 16)))
             compiled = True
-    carry = end(carry, reason if reason is not Reason.NONE else Reason.MAX_STEPS)
+    if reason is Reason.NONE and last == plan.steps:
+        reason = Reason.MAX_STEPS
+    carry = end(carry, reason)
     return carry, trace, time.perf_counter() - began
 
 

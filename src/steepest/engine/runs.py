@@ -80,17 +80,27 @@ class Runs:
 
     def best(self, seed: int = 0, cell: int = 0) -> tuple[Any, Any]:
         """(params, buffers) of the best iterate, or of the last where none was measured."""
-        carry = self.carry
-        known = np.isfinite(carry.best_value[seed, cell])
-        chosen = (carry.best_params, carry.best_buffers) if known else self._last()
-        return jax.tree.map(lambda a: a[seed, cell], chosen)
+        return jax.tree.map(lambda a: a[seed, cell], self.points("best"))
 
     def last(self, seed: int = 0, cell: int = 0) -> tuple[Any, Any]:
         """(params, buffers) after the last step."""
-        return jax.tree.map(lambda a: a[seed, cell], self._last())
+        return jax.tree.map(lambda a: a[seed, cell], self.points("last"))
 
-    def _last(self):
-        return self.carry.params, self.carry.buffers
+    def points(self, which: str = "best") -> tuple[Any, Any]:
+        """(params, buffers) of all runs, `best` or `last`: leaves of (seeds, cells, ...)."""
+        carry = self.carry
+        last = (carry.params, carry.buffers)
+        known = np.isfinite(carry.best_value)
+        if which == "last" or not known.any():
+            return last
+        best = (carry.best_params, carry.best_buffers)
+        if known.all():
+            return best
+
+        def choose(a, b):
+            return np.where(known.reshape(known.shape + (1,) * (a.ndim - 2)), a, b)
+
+        return jax.tree.map(choose, best, last)
 
 
 def bucket(n: int) -> int:
@@ -113,14 +123,74 @@ def batch_of(arrays: Arrays, rows: int | None = None) -> Batch:
     )
 
 
-def blocks_of(arrays: Arrays) -> Batch:
-    """Arrays as blocks of rows, (blocks, rows, ...), filled up with rows of weight zero."""
-    n = len(arrays.x)
+def blocks_of(arrays: Arrays | Sequence[Arrays]) -> Batch:
+    """Arrays as blocks of rows, (blocks, rows, ...), filled up with rows of weight zero.
+
+    Of several Arrays, one for each seed: (seeds, blocks, rows, ...).
+    """
+    sets = _sets(arrays)
+    n = max(len(a.x) for a in sets)
     size = min(bucket(n), BLOCK_ROWS)
     count = -(-n // size)
-    return jax.tree.map(
-        lambda a: a.reshape(count, size, *a.shape[1:]), batch_of(arrays, count * size)
+    blocks = [
+        jax.tree.map(lambda a: a.reshape(count, size, *a.shape[1:]), batch_of(a, count * size))
+        for a in sets
+    ]
+    return blocks[0] if len(blocks) == 1 else jax.tree.map(lambda *a: np.stack(a), *blocks)
+
+
+def _sets(arrays: Arrays | Sequence[Arrays]) -> Sequence[Arrays]:
+    return (arrays,) if isinstance(arrays, Arrays) else arrays
+
+
+def _shared(arrays: Any, seeds: int, name: str) -> Any:
+    """Arrays for all seeds, or a tuple with one for each seed; one data set is never a tuple."""
+    if arrays is None or isinstance(arrays, Arrays):
+        return arrays
+    if len(arrays) != seeds:
+        raise UsageError(
+            f"{name} has {len(arrays)} data sets for {seeds} seeds; give one for each."
+        )
+    return arrays[0] if all(a is arrays[0] for a in arrays) else tuple(arrays)
+
+
+def _placed(train: Any, seeds: tuple[int, ...], batch_size: Any) -> tuple[Any, tuple[Order, ...]]:
+    """The data on the device, and the order of each seed (none where steps see everything).
+
+    Data sets of single seeds lie one after another, since mini-batches are gathered by row number;
+    for full batches they are stacked on an axis of seeds.
+    """
+    full = batch_size == "full"
+    sets = _sets(train)
+    most = max(len(a.x) for a in sets)
+    small = most <= 2**16
+    if full and len(sets) > 1:
+        batches = [batch_of(a, bucket(most)) for a in sets]
+        return jax.device_put(jax.tree.map(lambda *a: np.stack(a), *batches)), ()
+    different = list({id(a): a for a in sets}.values())
+    offsets = dict(
+        zip(map(id, different), np.cumsum([0] + [len(a.x) for a in different]), strict=False)
     )
+    joined = different[0]
+    if len(different) > 1:
+        joined = jax.tree.map(lambda *a: np.concatenate(a), *map(batch_of, different))
+        joined = Arrays(joined.x, joined.y, joined.weight)
+    data = jax.device_put(batch_of(joined, bucket(len(joined.x)) if small else None))
+    if full:
+        return data, ()
+    size = min(int(batch_size), most)
+    every = sets if len(sets) > 1 else sets * len(seeds)
+    orders = tuple(
+        Order(
+            len(a.x),
+            size,
+            seed,
+            offset=int(offsets[id(a)]),
+            steps_at_least=math.ceil(most / size),
+        )
+        for a, seed in zip(every, seeds, strict=True)
+    )
+    return data, orders
 
 
 def run_keys(seeds: Sequence[int]) -> np.ndarray:
@@ -130,13 +200,14 @@ def run_keys(seeds: Sequence[int]) -> np.ndarray:
 
 def run(
     specs: Sequence[RunSpec],
-    train: Arrays | None = None,
-    held: Arrays | None = None,
+    train: Arrays | Sequence[Arrays] | None = None,
+    held: Arrays | Sequence[Arrays] | None = None,
     *,
     seeds: Sequence[int] = (0,),
     batch_size: int | str = "full",
     epochs: float | None = None,
     steps: int | None = None,
+    until: int | None = None,
     dtype: str = "float32",
     initial: Any = None,
     every: int | None = None,
@@ -151,19 +222,21 @@ def run(
 
     All specs must have the same structure: the same code and shapes, other numbers. Within a seed,
     cells share the initial weights and the order of mini-batches. `train` None means that the
-    objective is a plain function. `initial`: (params, buffers) with axes (seeds, cells), instead of
-    a random start. Give either `epochs` or `steps`. `resume`: go on from there, with all else given
-    as it was the first time.
+    objective is a plain function. `train` and `held` may be sequences with data for each seed, as
+    the folds of a cross-validation are; seeds may then repeat. `initial`: (params, buffers) with
+    axes (seeds, cells), instead of a random start. Give either `epochs` or `steps`; with `until`,
+    leave the loop before that step. `resume`: go on from there, with all else given as it was the
+    first time.
     """
     specs, seeds = tuple(specs), tuple(int(s) for s in seeds)
     with precision(dtype):
-        full = train is None or batch_size == "full"
-        rows = 0 if train is None else len(train.x)
-        per_epoch = 0 if train is None else 1
+        train = _shared(train, len(seeds), "train")
+        held = _shared(held, len(seeds), "held")
+        data: Any = ()
         orders: tuple[Order, ...] = ()
-        if not full:
-            orders = tuple(Order(rows, min(int(batch_size), rows), s) for s in seeds)
-            per_epoch = orders[0].steps_per_epoch
+        if train is not None:
+            data, orders = _placed(train, seeds, batch_size)
+        per_epoch = 0 if train is None else orders[0].steps_per_epoch if orders else 1
         if steps is None:
             if epochs is None:
                 raise UsageError("give the length of the run, as epochs or steps.")
@@ -174,36 +247,34 @@ def run(
         structures = {jax.tree.structure(s) for s in bound}
         if len(structures) > 1:
             raise UsageError("the cells of one program must differ in numbers alone.")
-        for name, s in (("deterministic", specs[0]),):
-            if getattr(s.optimizer, name, False) and not s.deterministic:
-                raise UsageError(
-                    f"optimizer {type(s.optimizer).__name__} compares losses at several points, so "
-                    "each step must see all the data without dropout: use batch_size='full'."
-                )
+        rule = specs[0].optimizer
+        if getattr(rule, "deterministic", False) and not specs[0].deterministic:
+            raise UsageError(
+                f"optimizer {type(rule).__name__} compares losses at several points, so "
+                "each step must see all the data without dropout: use batch_size='full'."
+            )
         stacked = stack(bound, dtype)
         plan = Plan(
             steps=steps,
             steps_per_epoch=per_epoch,
             orders=orders,
             every=every,
-            row_bytes=0 if train is None else train.x[:1].nbytes,
+            row_bytes=0 if train is None else _sets(train)[0].x[:1].nbytes,
             chunk_steps=chunk_steps,
         )
         groups, axis = split(len(seeds), len(specs))
         layout = Layout(len(seeds), len(specs), plan.records, every, groups, axis, sharded)
         keys = run_keys(seeds)
-        data: Any = ()
-        if train is not None:
-            small = rows <= 2**16
-            data = jax.device_put(batch_of(train, bucket(rows) if small else None))
         blocks = None if held is None else jax.device_put(blocks_of(held))
         if initial is not None:
             initial = tree.cast(initial, dtype)
-        fixed = data if full else jax.tree.map(lambda a: a[:1], data)
+        fixed = jax.tree.map(lambda a: a[:1], data) if orders else data
         alone = Layout(len(seeds), len(specs), 0)
         if resume is None:
             carry = start(stacked, keys, initial, fixed, alone)
-            trace = Trace(seeds=np.asarray(seeds), cells=len(specs))
+            # Seeds that repeat, with data of their own, are told apart by their position.
+            known = seeds if len(set(seeds)) == len(seeds) else range(len(seeds))
+            trace = Trace(seeds=np.asarray(known), cells=len(specs))
         else:
             like = jax.eval_shape(partial(start, layout=alone), stacked, keys, initial, fixed)
             carry, trace = resume.carry(like), resume.trace
@@ -219,6 +290,7 @@ def run(
             blocks,
             trace=trace,
             first=0 if resume is None else resume.step,
+            until=until,
             seconds=0.0 if resume is None else resume.seconds,
             hooks=hooks,
             max_seconds=max_seconds,
@@ -227,19 +299,17 @@ def run(
     return Runs(specs, seeds, carry, trace, seconds, per_epoch, dtype)
 
 
-def measure(runs: Runs, arrays: Arrays, which: str = "best") -> dict[str, np.ndarray]:
-    """Loss and metrics of every run on these rows, each of shape (seeds, cells)."""
-    chosen = [
-        [getattr(runs, which)(s, c) for c in range(len(runs.specs))] for s in range(len(runs.seeds))
-    ]
-    points = jax.tree.map(
-        lambda *a: np.stack(a), *[jax.tree.map(lambda *a: np.stack(a), *row) for row in chosen]
-    )
-    return measure_at([s.objective for s in runs.specs], points, arrays, runs.dtype)
+def measure(
+    runs: Runs, arrays: Arrays | Sequence[Arrays], which: str = "best"
+) -> dict[str, np.ndarray]:
+    """Loss and metrics of every run on these rows (or each seed's own), each (seeds, cells)."""
+    objectives = [s.objective for s in runs.specs]
+    arrays = _shared(arrays, len(runs.seeds), "arrays")
+    return measure_at(objectives, runs.points(which), arrays, runs.dtype)
 
 
 def measure_at(
-    objectives: Sequence[Any], points: Any, arrays: Arrays, dtype: str
+    objectives: Sequence[Any], points: Any, arrays: Arrays | Sequence[Arrays], dtype: str
 ) -> dict[str, np.ndarray]:
     """Loss and metrics at (params, buffers) with axes (seeds, cells), an objective a cell."""
     layout = Layout(len(jax.tree.leaves(points)[0]), len(objectives), 0)
@@ -247,8 +317,9 @@ def measure_at(
         objective = stack(objectives, dtype)
         blocks = blocks_of(arrays)
         total: Any = None
-        for i in range(len(blocks.x)):
-            block = jax.tree.map(lambda a, i=i: a[i], blocks)
+        own = blocks.weight.ndim == 3
+        for i in range(blocks.weight.shape[-2]):
+            block = jax.tree.map(lambda a, i=i: a[:, i] if own else a[i], blocks)
             sums = jax.device_get(measure_rows(objective, points, block, layout))
             sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
             total = sums if total is None else jax.tree.map(np.add, total, sums)
