@@ -31,6 +31,9 @@ COMMANDS: dict[str, Command] = {
         "Data",
         "Show a trained model: layers, the data it expects, metrics, and how it was trained.",
     ),
+    "diagnose": Command(
+        "Data", "Say what is wrong with a trained run, with measurements, and what would cure it."
+    ),
     "inspect": Command("Data", "Show what training would do with each column of a table."),
     "minimize": Command(
         "Functions", "Minimise a function by gradient descent: the path, where it ended, and why."

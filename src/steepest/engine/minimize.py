@@ -188,6 +188,7 @@ def _minimum(found: Descent, calls: int) -> Minimum:
         seconds=runs.seconds,
         trace=runs.trace,
         optimizer=runs.specs[0].optimizer,
+        objective=runs.specs[0].objective,
     )
 
 

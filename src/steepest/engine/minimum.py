@@ -26,6 +26,7 @@ class Minimum:
     outcome: `converged`, `diverged`, `stalled`, `budget` or `stopped`.
     gradient_norm: |grad f(x)|, with bounds |x - clip(x - grad f(x))|.
     last_x:  the point after the last step. trace: what was recorded. seconds: of the loop.
+    objective: what was descended.
     """
 
     x: Point
@@ -43,6 +44,13 @@ class Minimum:
     seconds: float
     trace: Trace
     optimizer: Any
+    objective: Any = None
+
+    def diagnose(self) -> Any:
+        """What is wrong with this descent, by curvature, and what would cure it: a `Diagnosis`."""
+        from steepest.diagnose.function import diagnose_minimum
+
+        return diagnose_minimum(self)
 
     def raise_if_diverged(self) -> Minimum:
         """The result itself; DivergedError if the run diverged."""

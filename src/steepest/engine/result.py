@@ -33,6 +33,7 @@ class Fit(Trained):
     train, validation, test: `{"loss": ..., "accuracy" | "r2" ...}` at the best weights; None where
                       there are no such rows. Regression metrics are in the units of the target.
     trace:            what was recorded.
+    parts:            the training, validation and test rows, encoded.
     """
 
     settings: Settings
@@ -49,6 +50,7 @@ class Fit(Trained):
     validation: Metrics | None = None
     test: Metrics | None = None
     sizes: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, Arrays | None] = field(default_factory=dict)
 
     @property
     def success(self) -> bool:
@@ -60,6 +62,16 @@ class Fit(Trained):
         if not self.success:
             raise DivergedError(self.message)
         return self
+
+    def diagnose(self, data: Any = None, *, deep: bool = True) -> Any:
+        """What is wrong with this run, measured, and what would cure it: a `Diagnosis`.
+
+        `data` is needed only where the rows are not at hand any more; `deep=False` looks at what
+        was recorded, without measuring gradients, layers and curvature.
+        """
+        from steepest.diagnose.diagnose import diagnose_fit
+
+        return diagnose_fit(self, data, deep=deep)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers as JSON: outcome, message, task, sizes and metrics."""
@@ -187,6 +199,7 @@ def fits_of(
                 validation=metrics("validation"),
                 test=metrics("test"),
                 sizes={k: 0 if a is None else len(a) for k, a in parts.items()},
+                parts=parts,
             )
         )
     return out

@@ -1,0 +1,98 @@
+"""`steepest diagnose DIR`: what is wrong with a run, measured, and what would cure it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steepest.cli import options, output
+
+
+def diagnose(
+    directory: Annotated[Path, typer.Argument(
+        metavar="DIR", help="The directory of a run of `steepest train`.")],
+    quick: Annotated[bool, typer.Option(
+        "--quick", help="Look at what was recorded alone, without measuring.")] = False,
+    cure: Annotated[bool, typer.Option(
+        "--cure", help="Run again with one change each, and tell which helps.")] = False,
+    seeds: Annotated[int, typer.Option(
+        min=1, help="Seeds of each trial of --cure.")] = 3,
+    json: options.Json = False,
+) -> int:  # fmt: skip
+    """Say what is wrong with a trained run, with measurements, and what would cure it."""
+    from steepest.diagnose.diagnose import case_in, diagnose_case
+    from steepest.diagnose.remedies import cure as try_out
+
+    case = case_in(directory)
+    found = diagnose_case(case, not quick)
+    tried = None
+    if cure:
+        output.hint("Running again with one change each ...")
+        tried = try_out(case, found.findings, table=case.source, seeds=seeds)
+    if json:
+        extra = {} if tried is None else {"cure": tried.to_dict()}
+        output.emit({"directory": str(directory), **found.to_dict(), **extra})
+        return 0
+    output.say(case.message)
+    _show_measured(case, found)
+    if not found:
+        output.say(str(found))
+    for i, finding in enumerate(found, 1):
+        output.say(f"{i}. {finding.code}: {finding.sentence}")
+        for line in finding.options:
+            output.say(f"   try {line}")
+    if tried is not None:
+        _show_tried(case, tried)
+    return 0
+
+
+def _show_measured(case: Any, found: Any) -> None:
+    curvature = found.measured.get("curvature")
+    if curvature is None:
+        return
+    kind = "preconditioned " if curvature.preconditioned else ""
+    rows: list[list[Any]] = [
+        ["training loss at start and end", f"{case.first_loss:.4g}  {found.measured['end']:.4g}"],
+        [f"{kind}sharpness", f"{curvature.value:.4g}"],
+    ]
+    if curvature.rate is not None:
+        rows.append(["learning rate", f"{curvature.rate:.3g}"])
+    if curvature.limit is not None:
+        rows.append(["stable up to about (local estimate)", f"{curvature.limit:.3g}"])
+    noise = found.measured.get("noise_scale")
+    if noise is not None:
+        rows.append([
+            "gradient noise scale, examples",
+            f"{noise.value:.3g}  ({noise.low:.3g} to {noise.high:.3g})",
+        ])  # fmt: skip
+    output.table(["measured", "value"], rows)
+    output.say()
+
+
+def _show_tried(case: Any, tried: Any) -> None:
+    from steepest.core.record import replace
+    from steepest.diagnose.remedies import command
+
+    output.say()
+    rows = []
+    for trial in (tried.before, *tried.trials):
+        rows.append([
+            trial.options or "(as it was)",
+            output.spread(float(trial.score.mean()), float(trial.score.std())),
+            f"{trial.gain:+.3f} ± {trial.error:.3f}" if trial.options else "",
+            f"{trial.diverged} of {len(tried.seeds)}" if trial.diverged else "",
+            "cured" if trial.cured else "",
+        ])  # fmt: skip
+    part = "validation" if case.parts.get("validation") is not None else "training"
+    output.table(
+        ["change", f"{part} {tried.metric}", "gain", "diverged", ""], rows,
+        title=f"One change each, the same {len(tried.seeds)} seeds",
+    )  # fmt: skip
+    best = tried.best
+    if best is None:
+        output.say("No single change cured it.")
+        return
+    line = command(case.name, case.where, replace(case.settings, **best.changes))
+    output.say(f"Best: {line}")

@@ -1,0 +1,172 @@
+"""Illnesses of the descent itself: rates, noise, and runs that ended too soon."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from steepest.diagnose.case import Case
+from steepest.diagnose.finding import Finding
+
+PEAK = 3.0
+"""The mean loss of an epoch over that of the first step, from which on the run was thrown off."""
+FALLING = 0.08
+"""Share of the whole decrease that came in the last quarter, from which on a run was not done."""
+PACE = 2e-4
+"""Relative change of the weights a step at the start, below which learning is too slow."""
+SETTLED = 0.04
+
+
+def not_finite_at_start(case: Case, deep: bool) -> Finding | None:
+    """The loss is not a number before any step was taken."""
+    if not case.diverged or case.taken > 0:
+        return None
+    return Finding(
+        "not_finite_at_start",
+        "The loss is not a finite number before the first step: look for extreme values in the "
+        "inputs or targets, and scale them.",
+        {"step": 0},
+        ({"standardize": True},),
+        1.0,
+    )
+
+
+def learning_rate_too_large(case: Case, deep: bool) -> Finding | None:
+    """Diverged, thrown far off, or jumping up and down without settling."""
+    curve, rate = case.curve, case.rate
+    if rate is None or (case.diverged and case.taken == 0):
+        return None
+    evidence: dict[str, Any] = {"learning_rate": rate}
+    if case.diverged:
+        first, last = _ends(case)
+        what = f"The run diverged at step {case.taken}"
+        evidence |= {"step": case.taken, "first_loss": first, "last_loss": last}
+        weight = 0.95
+    elif curve is None:
+        return None
+    else:
+        peak = float(np.max(curve.loss)) / max(abs(curve.start), 1e-300)
+        bouncing = curve.by_epoch and curve.jumps > 0.3 and curve.end > 0.05 * abs(curve.start)
+        if peak > PEAK and curve.end > 0.2 * curve.start:
+            what = f"The loss rose to {peak:.3g} times its first value"
+            evidence |= {"peak": peak, "epoch": float(curve.at[int(np.argmax(curve.loss))])}
+            weight = 0.85
+        elif curve.end > 1.1 * curve.start and curve.start > 0:
+            what = f"The loss ended above its first value ({curve.end:.3g} after {curve.start:.3g})"
+            evidence |= {"start": curve.start, "end": curve.end}
+            weight = 0.85
+        elif bouncing:
+            what = f"The loss jumps by {100 * curve.jumps:.0f} % from one epoch to the next"
+            evidence |= {"jumps": curve.jumps, "end": curve.end, "period": curve.period}
+            weight = 0.7
+        else:
+            return None
+    better = rate / 10
+    said = ""
+    if deep:
+        there = case.sharpness_at_start
+        if there.limit and math.isfinite(there.limit):
+            evidence |= there.to_dict()
+            said = (
+                f" The largest stable rate at the start was {there.limit:.3g} (by the curvature "
+                f"{there.value:.3g}; exact on a quadratic, here an estimate)."
+            )
+            if there.limit < rate:
+                better = min(better, there.limit / 2)
+    sentence = f"{what}: the learning rate {rate:.3g} is too large; lower it.{said}"
+    changes = ({"learning_rate": _round(better)}, {"clip_norm": 1.0}, {"warmup": 2.0})
+    return Finding("learning_rate_too_large", sentence, evidence, changes, weight)
+
+
+def slow(case: Case, deep: bool) -> Finding | None:
+    """The loss was still falling at the end: the rate is too small, or the run too short."""
+    curve = case.curve
+    if curve is None or case.diverged or case.outcome.text in ("converged", "stopped"):
+        return None
+    pace = case.pace
+    crawling = pace is not None and pace < PACE
+    unfinished = curve.falling > FALLING or (crawling and 0 <= curve.drop < 0.5)
+    if not unfinished or curve.end > curve.start:
+        return None
+    turn = case.turn
+    if turn is not None and turn.rise > 0.1 and not crawling:
+        return None
+    evidence: dict[str, Any] = {
+        "falling": curve.falling, "drop": curve.drop, "epochs": case.epochs_taken, "pace": pace,
+    }  # fmt: skip
+    ratio = None
+    if deep and case.rate is not None:
+        ratio = case.sharpness_at_end.ratio
+        evidence |= case.sharpness_at_end.to_dict()
+    rate = case.rate
+    if rate is not None and (crawling or (ratio is not None and 0 < ratio < 0.005)):
+        limit = case.sharpness_at_end.limit if deep else None
+        better = rate * 10
+        if limit and math.isfinite(limit) and case.full_batch:
+            better = limit / 2
+        moved = "" if pace is None else f" (a step changes the weights by {100 * pace:.2g} %)"
+        return Finding(
+            "learning_rate_too_small",
+            f"The loss was still falling when the run ended, and the learning rate {rate:.3g} "
+            f"takes only small steps{moved}: raise it.",
+            evidence,
+            ({"learning_rate": _round(better)}, {"learning_rate": _round(rate * 100)}),
+            0.8,
+        )
+    return Finding(
+        "too_few_epochs",
+        f"The loss was still falling when the run ended: {100 * curve.falling:.0f} % of the whole "
+        "decrease came in the last quarter; train longer.",
+        evidence,
+        ({"epochs": 4 * max(1, round(case.epochs_taken))},)
+        + (({"learning_rate": _round(3 * rate)},) if rate else ()),
+        0.45,
+    )
+
+
+def noise_floor(case: Case, deep: bool) -> Finding | None:
+    """The loss has stopped falling because steps on mini-batches at this rate are too noisy."""
+    curve = case.curve
+    if not deep or curve is None or case.diverged or case.full_batch or case.rate is None:
+        return None
+    rates = np.asarray(case.steps.get("learning_rate", ()), float)
+    rates = rates[np.isfinite(rates)]
+    if not len(rates) or rates[-1] < 0.5 * rates.max() or curve.falling > SETTLED:
+        return None
+    if case.settings.average is not None or curve.end <= 0:
+        return None
+    excess = case.excess
+    share = 0.0 if excess is None else min(excess / curve.end, 1.0)
+    kept = float((case.metrics.get("train") or {}).get("loss", np.nan))
+    if not case.settings.dropout and curve.by_epoch and np.isfinite(kept):
+        # The best weights were passed on the way, so the loss at them is what noise adds to.
+        share = max(share, 1 - kept / curve.end)
+    if share < 0.45 or curve.end < 0.05 * curve.start:
+        return None
+    noise = case.noise
+    assert noise is not None
+    return Finding(
+        "noise_floor",
+        f"The loss has settled at {curve.end:.3g}, and about {100 * share:.0f} % of that is kept "
+        f"up by the noise of mini-batches of {case.batch_size} at the learning rate "
+        f"{rates[-1]:.3g}: let the rate fall, average the weights, or take larger batches.",
+        {"excess": excess, "end": curve.end, "learning_rate": float(rates[-1]),
+         "batch_size": case.batch_size, "noise_scale": noise.to_dict()},
+        ({"schedule": "cosine"}, {"average": 0.99}, {"batch_size": 4 * case.batch_size}),
+        0.4,
+    )  # fmt: skip
+
+
+def _ends(case: Case) -> tuple[float, float]:
+    loss = np.asarray(case.steps.get("loss", ()), float)
+    known = loss[np.isfinite(loss)]
+    if not len(known):
+        return float("nan"), float("nan")
+    return float(known[0]), float(known[-1])
+
+
+def _round(x: float) -> float:
+    """To two digits: a suggestion is no measurement."""
+    return float(f"{x:.2g}")
