@@ -25,6 +25,7 @@ LAYERS = {
 # Files that see a layer above or beside their own, each with its reason.
 ALLOWED: dict[tuple[str, str], str] = {
     ("steepest.engine.result", "diagnose"): "`fit.diagnose()`, imported when it is called",
+    ("steepest.diagnose.directory", "store"): "a finished run is found in its directory",
     ("steepest.engine.minimum", "diagnose"): "`result.diagnose()`, imported when it is called",
 }
 

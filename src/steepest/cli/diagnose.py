@@ -22,7 +22,8 @@ def diagnose(
     json: options.Json = False,
 ) -> int:  # fmt: skip
     """Say what is wrong with a trained run, with measurements, and what would cure it."""
-    from steepest.diagnose.diagnose import case_in, diagnose_case
+    from steepest.diagnose.diagnose import diagnose_case
+    from steepest.diagnose.directory import case_in
     from steepest.diagnose.remedies import cure as try_out
 
     case = case_in(directory)

@@ -230,8 +230,12 @@ class Case:
     @property
     def score(self) -> float:
         """Accuracy or R^2 of the weights kept, on the training rows."""
-        return float((self.metrics.get("train") or {}).get("r2" if self.regression else "accuracy",
-                                                           np.nan))  # fmt: skip
+        return self.kept("r2" if self.regression else "accuracy")
+
+    def kept(self, metric: str) -> float:
+        """A metric of the weights kept, on the training rows; NaN where it is no number."""
+        value = (self.metrics.get("train") or {}).get(metric)
+        return float("nan") if value is None else float(value)
 
     # What needs a compiled program.
 

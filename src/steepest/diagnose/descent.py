@@ -139,7 +139,7 @@ def noise_floor(case: Case, deep: bool) -> Finding | None:
         return None
     excess = case.excess
     share = 0.0 if excess is None else min(excess / curve.end, 1.0)
-    kept = float((case.metrics.get("train") or {}).get("loss", np.nan))
+    kept = case.kept("loss")
     if not case.settings.dropout and curve.by_epoch and np.isfinite(kept):
         # The best weights were passed on the way, so the loss at them is what noise adds to.
         share = max(share, 1 - kept / curve.end)

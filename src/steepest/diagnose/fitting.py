@@ -83,7 +83,7 @@ def _regularised(case: Case) -> tuple[str, tuple]:
     settings = case.settings
     if (settings.dropout or 0) >= 0.6:
         return f"dropout {settings.dropout:g}", ({"dropout": 0.2}, {"dropout": 0.0})
-    loss = max(float((case.metrics.get("train") or {}).get("loss", np.nan)), 1e-300)
+    loss = max(case.kept("loss"), 1e-300)
     for name in ("l2", "l1"):
         c = float(getattr(settings, name))
         if c <= 0:
