@@ -103,6 +103,17 @@ def test_nothing_heavy_is_imported(args):
     assert HEAVY.isdisjoint(done.stderr.split())
 
 
+def test_minimising_imports_what_it_needs_only():
+    code = (
+        "import sys, steepest.cli.app, steepest.cli.minimize, steepest.engine.minimize;"
+        "print('\\n'.join({m.partition('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "jax" in loaded
+    assert loaded.isdisjoint({"polars", "sklearn", "matplotlib", "sympy", "pandas", "rich"})
+
+
 def test_help_lists_every_command_with_its_line():
     done = steepest("--help")
     assert (done.returncode, done.stderr) == (0, "")

@@ -72,6 +72,31 @@ def test_each_path_has_its_colour_and_name(figures, tmp_path):
     assert [x.get_color() for x in long] == [style.colour(i) for i in range(3)]
 
 
+def boxes(axes):
+    renderer = axes.figure.canvas.get_renderer()
+    return {t.get_text(): t.get_window_extent(renderer) for t in axes.texts if t.get_text().strip()}
+
+
+@pytest.mark.parametrize("corner", [(1.0, 1.0), (-2.0, -1.0), (2.0, 3.0), (2.0, -1.0)])
+def test_names_of_paths_that_end_together_do_not_overlap(tmp_path, monkeypatch, corner):
+    kept = []
+    monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure))
+    names = ("gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "lbfgs")
+    tracks = {n: line(20 + 3 * i, (-1, 2), corner) for i, n in enumerate(names)}
+    tracks |= {"much later": line(400)}
+    contour(rosenbrock, BOUNDS, tracks, tmp_path / "c.png")
+    for axes in kept[0].axes:
+        found = boxes(axes)
+        assert set(found) == set(tracks)
+        listed = list(found.values())
+        for i, a in enumerate(listed):
+            assert not any(a.overlaps(b) for b in listed[:i])
+    inside = kept[0].axes[0].get_window_extent()
+    for box in boxes(kept[0].axes[0]).values():
+        assert inside.x0 <= box.x0 and box.x1 <= inside.x1  # noqa: PT018
+    assert len({style.colour(i) for i in range(8)}) == 8
+
+
 FUNCTIONS = {
     "constant": lambda p: np.full(len(p), 3.0),
     "undefined in half the plane": lambda p: np.sqrt(p[:, 0]),

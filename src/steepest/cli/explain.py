@@ -19,7 +19,7 @@ MOST_ROWS = 10
 def explain(
     formula: Annotated[str, typer.Argument(
         metavar="EXPR", help="A formula such as 'x^2 + x*y + y^2', or a name that `steepest "
-        "functions` lists. Put -- before a formula that begins with a minus sign.")],
+        "functions` lists.")],
     at: Annotated[str | None, typer.Option(
         metavar="1,2", help="The point for value, Hessian and learning rates \\[a minimum]; "
         "variables in alphabetical order.")] = None,

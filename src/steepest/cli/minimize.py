@@ -21,8 +21,7 @@ PATH_VARIABLES = 50
 def minimize(
     formula: Annotated[str, typer.Argument(
         metavar="EXPR", help="A formula such as 'x^2 + x*y + y^2', a name that `steepest "
-        "functions` lists, or module:function for a Python function of one vector. Put -- before "
-        "a formula that begins with a minus sign.")],
+        "functions` lists, or module:function for a Python function of one vector.")],
     start: Annotated[str | None, typer.Option(
         metavar="3,-2", help="Where to start; variables in alphabetical order.")] = None,
     optimizer: Annotated[str | None, typer.Option(

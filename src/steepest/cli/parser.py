@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from steepest.cli.help import ANYWHERE_HELP, CODES, SUMMARY, Command
 
 # Typer keeps its own copy of Click since 0.26, so the base class is reached through a public name.
 ParserError: Any = typer.BadParameter.__base__
+FORMULA = "EXPR"
 
 
 def invoke(name: str | None, args: list[str], commands: Mapping[str, Command], package: str) -> int:
@@ -40,10 +42,41 @@ def build(commands: Mapping[str, Command], package: str, load: set[str]) -> type
     app.callback()(_options)
     for name, (_, line) in commands.items():
         if name in load:
-            app.command(name, epilog=f"Also: --quiet (-q), --debug. {CODES}")(find(name, package))
+            add = app.command(name, cls=Signed, epilog=f"Also: --quiet (-q), --debug. {CODES}")
+            add(find(name, package))
         else:
             app.command(name, help=line)(lambda: None)
     return app
+
+
+class Signed(TyperCommand):
+    """A command whose formula (the argument shown as EXPR) may begin with a minus sign."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse `args`, a signed formula put behind `--`, where it cannot be taken for options."""
+        if any(getattr(p, "metavar", None) == FORMULA for p in self.params):
+            args = with_formula_apart(args, self.params)
+        return super().parse_args(ctx, args)
+
+
+def with_formula_apart(args: Sequence[str], params: Sequence[Any]) -> list[str]:
+    """`args`, the first argument moved behind `--` if it begins with one minus sign.
+
+    What follows an option is its value, with whatever it begins; so `--start -1,2` needs no help.
+    """
+    flags = {o for p in params for o in (*p.opts, *p.secondary_opts) if getattr(p, "is_flag", 0)}
+    options = {o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("-")}
+    out, rest = [], list(args)
+    while rest:
+        arg = rest.pop(0)
+        if arg == "--" or not arg.startswith("-"):
+            return [*out, arg, *rest]
+        if not arg.startswith("--") and arg[:2] not in options and len(arg) > 1:
+            return [*out, *rest, "--", arg]
+        out.append(arg)
+        if arg in options - flags and rest:
+            out.append(rest.pop(0))
+    return out
 
 
 def find(name: str, package: str = "steepest.cli") -> Callable[..., Any]:

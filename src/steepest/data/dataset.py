@@ -11,11 +11,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import polars as pl
 
 from steepest.core.errors import DataError
 
 if TYPE_CHECKING:
+    # Minimising a function needs `Arrays` from here, but no tables: polars takes 0.1 s to import.
+    import polars as pl
+
     from steepest.data.split import Split
 
 Task = Literal["classification", "regression"]
@@ -66,6 +68,8 @@ class Source:
 
 
 def _digest(digest, array) -> int:
+    import polars as pl
+
     if isinstance(array, pl.DataFrame):
         return sum(_digest(digest, array[name].alias(name)) for name in array.columns)
     if isinstance(array, pl.Series):
@@ -83,6 +87,8 @@ def _digest(digest, array) -> int:
 
 def _bytes(series: pl.Series) -> np.ndarray:
     """The values as an array; polars' own hashes change with its version, so they are not used."""
+    import polars as pl
+
     if series.dtype in (pl.Categorical, pl.Enum):
         series = series.cast(pl.String)
     if series.dtype == pl.String:

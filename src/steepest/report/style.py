@@ -21,7 +21,7 @@ from steepest.core.errors import UsageError
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
     "#0072B2", "#D55E00", "#009E73", "#B8578F", "#C98500", "#3A9BD1",
 )  # fmt: skip
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#4D4D4D", "#8A5A3C")
 INK, QUIET, HAIR = "#222222", "#666666", "#E4E4E4"
 DPI = 160
 FORMATS = (".png", ".svg", ".pdf")
@@ -107,6 +107,51 @@ def label_ends(axes: Any, ends: Sequence[tuple[float, str, str]]) -> None:
             text, (1, height), xycoords="axes fraction", xytext=(6, 0),
             textcoords="offset points", color=c, fontsize=8.5, va="center", annotation_clip=False,
         )  # fmt: skip
+
+
+def label_points(axes: Any, points: Sequence[tuple[float, float, str, str]], **look: Any) -> None:
+    """Write names beside points, none over another or beyond the axes where there is room.
+
+    `points`: (x, y, text, colour) of each. A name stands to the right or left of its point, as
+    near to its height as the names before it allow.
+    """
+    figure = axes.figure
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    frame, point = axes.get_window_extent(renderer), figure.dpi / 72
+    taken: list[tuple[float, float, float, float]] = []
+    for x, y, text, c in points:
+        note = axes.annotate(
+            text, (x, y), xytext=(0, 0), textcoords="offset points", color=c, fontsize=8.5,
+            va="center", zorder=6, annotation_clip=False, **look,
+        )  # fmt: skip
+        size = note.get_window_extent(renderer)
+        at = axes.transData.transform((x, y))
+        gap, line = 7 * point, size.height + 4 * point
+        places = [
+            (gap if right else -gap - size.width, sign * rung * line / 2)
+            for rung in range(4 * len(points) + 2)
+            for right in (True, False)
+            for sign in ((1, -1) if rung else (1,))
+        ]
+        boxes = [
+            (
+                at[0] + dx,
+                at[1] + dy - line / 2,
+                at[0] + dx + size.width,
+                at[1] + dy + line / 2,
+            )
+            for dx, dy in places
+        ]
+        inside = (
+            i
+            for i, (x0, y0, x1, y1) in enumerate(boxes)
+            if x0 >= frame.x0 and x1 <= frame.x1 and y0 >= frame.y0 and y1 <= frame.y1
+            and all(x0 >= b[2] or x1 <= b[0] or y0 >= b[3] or y1 <= b[1] for b in taken)
+        )  # fmt: skip
+        best = next(inside, 0)
+        taken.append(boxes[best])
+        note.set_position((places[best][0] / point, places[best][1] / point))
 
 
 def save(made: Any, path: str | os.PathLike[str], dpi: int = DPI) -> None:

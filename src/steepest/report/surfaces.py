@@ -43,12 +43,12 @@ def contour(
     style.check_format(path, style.FORMATS)
     tracks = check_paths(paths, 2)
     figure, axes, below = map_figure(function, bounds, tracks, names, title, minima)
-    for i, (label, points) in enumerate(tracks.items()):
+    for i, points in enumerate(tracks.values()):
         draw_track(axes, points, style.colour(i))
-        if len(tracks) > 1:
-            label_end(axes, label, points, style.colour(i), bounds)
     if below is not None:
         draw_descent(below, function, tracks)
+    if len(tracks) > 1:
+        label_tracks(axes, tracks, bounds)
     style.save(figure, path)
 
 
@@ -206,7 +206,7 @@ def draw_descent(axes: Any, function: Function, tracks: Paths) -> list[Any]:
         style.scale(axes, np.concatenate([v[v > 0] for v in shown]))
     elif len(finite):
         style.scale(axes, np.concatenate(shown))
-    ends, lines = [], []
+    ends, early, lines = [], [], []
     for i, (label, v) in enumerate(zip(tracks, shown, strict=True)):
         c = style.colour(i)
         lines += axes.plot(np.arange(len(v)), v, color=c, linewidth=1.7)
@@ -217,8 +217,7 @@ def draw_descent(axes: Any, function: Function, tracks: Paths) -> list[Any]:
         if not values[i][-1] <= ceiling:
             axes.plot(last, v[last], marker="x", color=c, markersize=6, clip_on=False)
         if len(tracks) > 1 and last < 0.8 * longest:
-            axes.annotate(label, (last, v[last]), xytext=(6, 0), textcoords="offset points",
-                          color=c, fontsize=8.5, va="center")  # fmt: skip
+            early.append((last, float(v[last]), label, c))
         elif len(tracks) > 1:
             ends.append((float(v[last]), label, c))
     axes.set_xlim(0, max(longest - 1, 1))
@@ -226,21 +225,20 @@ def draw_descent(axes: Any, function: Function, tracks: Paths) -> list[Any]:
         _reserve(axes, max(len(label) for _, label, _ in ends))
         axes.figure.draw_without_rendering()
         style.label_ends(axes, ends)
+    if early:
+        style.label_points(axes, early)
     return lines
 
 
-def label_end(axes: Any, label: str, points: np.ndarray, colour: str, bounds: Bounds) -> None:
-    """The name of a path beside its end inside the map."""
-    inside = within(points, bounds)
-    if not len(inside):
-        return
-    x, y = inside[-1]
-    right = x > np.mean(bounds[0])
-    axes.annotate(
-        label, (x, y), xytext=(-7 if right else 7, 7), textcoords="offset points", color=colour,
-        fontsize=8.5, fontweight="bold", ha="right" if right else "left", zorder=6,
-        bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
-    )  # fmt: skip
+def label_tracks(axes: Any, tracks: Paths, bounds: Bounds) -> None:
+    """The names of paths beside their last points inside the map."""
+    ends = []
+    for i, (label, points) in enumerate(tracks.items()):
+        inside = within(points, bounds)
+        if len(inside):
+            ends.append((*inside[-1].tolist(), label, style.colour(i)))
+    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
+    style.label_points(axes, ends, fontweight="bold", bbox=box)
 
 
 def check_paths(paths: Paths, dimensions: int) -> dict[str, np.ndarray]:
