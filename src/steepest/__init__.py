@@ -11,23 +11,30 @@ from typing import TYPE_CHECKING, Any
 _HOME = {
     "DataError": "core.errors",
     "DivergedError": "core.errors",
+    "ElasticNet": "estimators.linear",
     "FileError": "core.errors",
     "Fit": "engine.result",
     "Fits": "engine.result",
     "FormulaError": "core.errors",
+    "Lasso": "estimators.linear",
     "LeastSquares": "engine.least_squares",
+    "LinearRegression": "estimators.linear",
+    "LogisticRegression": "estimators.linear",
+    "MLPClassifier": "estimators.mlp",
+    "MLPRegressor": "estimators.mlp",
     "Minima": "engine.minimum",
     "Minimum": "engine.minimum",
     "MissingExtraError": "core.errors",
     "Outcome": "core.outcome",
     "Reason": "core.outcome",
+    "Ridge": "estimators.linear",
     "Settings": "engine.settings",
     "SteepestError": "core.errors",
     "Trace": "core.trace",
     "UsageError": "core.errors",
     "function": "functions.function",
     "least_squares": "engine.least_squares",
-    "load": "store.run_directory",
+    "load": "estimators.files",
     "minimize": "engine.minimize",
     "models": "models",
     "objectives": "objectives",
@@ -58,8 +65,16 @@ if TYPE_CHECKING:
     from steepest.engine.result import Fit, Fits
     from steepest.engine.settings import Settings
     from steepest.engine.train import train
+    from steepest.estimators.files import load
+    from steepest.estimators.linear import (
+        ElasticNet,
+        Lasso,
+        LinearRegression,
+        LogisticRegression,
+        Ridge,
+    )
+    from steepest.estimators.mlp import MLPClassifier, MLPRegressor
     from steepest.functions.function import function
-    from steepest.store.run_directory import load
 
 
 def __getattr__(name: str) -> Any:
