@@ -111,6 +111,16 @@ def test_a_decrease_below_rounding_of_the_value_is_found_by_slopes(x64):
     assert strict.failed or abs(strict.point.gradient[0]) < 1e-6
 
 
+def test_an_equal_value_beyond_a_hill_is_no_decrease(x64):
+    def at(x):
+        return Point(x, jnp.sum(x**4 - x**2), 4 * x**3 - 2 * x)
+
+    # f(-1) = f(0) = 0, and the slope at 0 vanishes, since there is a maximum.
+    found = StrongWolfe()(at, at(jnp.array([-1.0])), jnp.ones(1), 1.0)
+    assert not found.failed
+    assert found.point.value < -0.1
+
+
 @jax.jit
 def both(method, kind, x, first, second):
     start = point(kind, x)

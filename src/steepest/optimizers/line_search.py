@@ -76,8 +76,8 @@ class StrongWolfe:
         |phi'(t)| <= c2 |phi'(0)|              curvature,           c2 = `curvature`
 
     Near a minimum f is flat to rounding long before its gradient vanishes. Where phi(t) differs
-    from phi(0) by no more than `rounding` |phi(0)|, the slopes decide alone: the curvature
-    condition then implies Hager and Zhang's approximate one, phi'(t) <= (2 c1 - 1) phi'(0).
+    from phi(0) by no more than `rounding` |phi(0)|, and by the mean slope no more than ten times
+    that was to be expected, the slopes decide alone: the curvature condition then implies Hager and Zhang's approximate one, phi'(t) <= (2 c1 - 1) phi'(0).
 
     A trial that overflows is shortened to a tenth. After `max_trials` the best step with a decrease
     is taken; where there is none, the search goes along the second direction.
@@ -147,7 +147,9 @@ class StrongWolfe:
             slope0 = jnp.where(along_second, slope2, slope1)
             point = at(start.x + trial * d)
             new = End(trial, point.value, jnp.vdot(point.gradient, d))
-            level = jnp.abs(new.value - f0) <= noise
+            # Equal values may also lie on two sides of a hill: the slopes then tell a change.
+            due = 0.5 * trial * jnp.abs(slope0 + new.slope)
+            level = (jnp.abs(new.value - f0) <= noise) & (due <= 10 * noise)
             enough = (new.value <= f0 + c1 * trial * slope0) | level
             accepted = (enough & (jnp.abs(new.slope) <= -c2 * slope0)) | recall
             accepted = accepted & jnp.isfinite(new.value) & jnp.isfinite(new.slope)
