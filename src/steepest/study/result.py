@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +165,18 @@ class StudyResult:
         stream = rows["stream"].to_numpy()
         out[rows["cell"].to_numpy(), stream, at] = rows[column].cast(pl.Float64).to_numpy()
         return epochs, out
+
+    def only(self, cells: Sequence[int]) -> StudyResult:
+        """The result of some cells alone, numbered anew in this order."""
+        place = {c: i for i, c in enumerate(cells)}
+
+        def pick(frame: pl.DataFrame) -> pl.DataFrame:
+            frame = frame.filter(pl.col("cell").is_in(list(cells)))
+            frame = frame.with_columns(pl.col("cell").replace_strict(place))
+            return frame.sort("cell", maintain_order=True)
+
+        chosen = tuple(self.cells[c] for c in cells)
+        return replace(self, cells=chosen, runs=pick(self.runs), trace=pick(self.trace))
 
     def sentence(self) -> str:
         """What was found, in words."""

@@ -1,0 +1,147 @@
+"""Table 6: mini-batch size -> iterations; batch, mini-batch and one-example descent compared."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from steepest.core import tree
+from steepest.engine.compiling import precision
+from steepest.engine.runs import batch_of, run, run_keys
+from steepest.engine.settings import Settings
+from steepest.study.tables import claims
+from steepest.study.tables.bench import (
+    DROP,
+    FIXED,
+    HIDDEN,
+    RATE,
+    Bench,
+    first_losses,
+    reached,
+    spread,
+    steps_per_epoch,
+)
+from steepest.study.tables.table import Chart, Series, Table
+
+TITLE = "Mini-batch size"
+QUESTION = "Batch, mini-batch or one example: how exact, how dear, how good?"
+PRINTED = {"10": "2000", "50": "500", "100": "250"}
+SIZES = (10, 50, 100)
+RATES = (0.01, 0.1, 1.0)
+EPOCHS = 20
+FULL_EPOCHS = 400
+DRAWS = 200
+
+
+def measure(bench: Bench) -> Table:
+    """Three mini-batch sizes, and the two ends: one example and all of them."""
+    sizes: list = [1, *[n for n in SIZES if n < bench.folds.rows], "full"]
+    accuracy = gradient_accuracy(bench, sizes)
+    dear = _seconds(bench, sizes)
+    rows, counts, held = [], {}, {}
+    for n in sizes:
+        epochs = FULL_EPOCHS if n == "full" else EPOCHS
+        rates = (0.001, 0.01, 0.1) if n == 1 else RATES
+        result = bench.study(
+            [{"learning_rate": r} for r in rates], epochs=epochs, batch_size=n,
+            every_step=n != 1, **({"every": 16} if n == 1 else {}),
+        )  # fmt: skip
+        per = steps_per_epoch(result, 0)
+        at = [
+            reached(result, c, per, DROP * first_losses(result, c)) if n != 1 else None
+            for c in range(len(rates))
+        ]
+        counts[n] = at[rates.index(RATE)]
+        final = result.values("final_loss")
+        best = min(range(len(rates)), key=lambda c, f=final: spread(f[c]).value)
+        held[n] = result.values("validation_loss")[best]
+        cosine, error = accuracy[n]
+        rows.append([
+            _name(n), "-" if counts[n] is None else spread(counts[n]), spread(cosine),
+            spread(error), dear[n] * 1e6, f"{rates[best]:g}", spread(final[best]), spread(held[n]),
+        ])  # fmt: skip
+    mini = [n for n in sizes if n in SIZES]
+    most = {n: bench.length(EPOCHS) * bench.folds.steps_per_epoch(n) for n in mini}
+    found = [
+        claims.lower("Larger mini-batches need fewer iterations.", [f"batch {n}" for n in mini],
+                     [counts[n] for n in mini], what="iterations", worst=max(most.values())),
+        claims.lower("One-example steps reach better minima than full-batch steps.",
+                     ["full batch", "one example"], [held["full"], held[1]],
+                     what="validation loss"),
+    ]  # fmt: skip
+    names = [_name(n) for n in sizes]
+    charts = [
+        Chart("Error of the gradient", "bars", "examples a step", "|g - full| / |full|",
+              [Series("error", names, [float(np.median(accuracy[n][1])) for n in sizes])],
+              note="At the initial weights; median over seeds."),
+        Chart("Cost of a step", "bars", "examples a step", "µs",
+              [Series("cost", names, [dear[n] * 1e6 for n in sizes])], log_y=True),
+    ]  # fmt: skip
+    return Table(
+        6, TITLE, QUESTION,
+        ("examples a step", f"iterations at rate {RATE:g}", "cosine with the full gradient",
+         "relative error of the gradient", "µs a step, alone", "its best rate",
+         "final training loss there", "validation loss there"), rows,
+        protocol=f"{bench.name}; one hidden layer of {HIDDEN[0]} ReLU units, plain SGD, "
+        f"{bench.seeds} seeds, {bench.length(EPOCHS)} epochs ({bench.length(FULL_EPOCHS)} for the "
+        f"full batch, whose epoch is one step). Iterations until the mean loss over an epoch is at "
+        f"most {DROP:g} of that before training. Gradients: {DRAWS} mini-batches against the full "
+        "gradient, at the initial weights. Best rate of "
+        f"{', '.join(f'{r:g}' for r in RATES)} (a tenth of each for one example), by final "
+        "training loss; validation loss at the best epoch.",
+        claims=found, charts=charts, printed=PRINTED, printed_name="iterations",
+    )  # fmt: skip
+
+
+def gradient_accuracy(bench: Bench, sizes: list) -> dict:
+    """Size -> (cosine, relative error) of mini-batch gradients, a median over draws a seed."""
+    fold = bench.folds[0]
+    settings = Settings(**FIXED)
+    with precision("float32"):
+        objective = bench.folds.spec(settings).objective
+        batch = jax.device_put(batch_of(fold.train))
+
+        @jax.jit
+        def gradient(key, weight):
+            params, buffers = objective.init(jax.random.fold_in(key, 0))
+            g = objective.evaluate(params, buffers, batch._replace(weight=weight), None).gradient
+            return np.float32(1) * jax.numpy.concatenate([x.ravel() for x in tree.leaves(g)])
+
+        many = jax.jit(jax.vmap(gradient, in_axes=(None, 0)))
+        rows = len(fold.train)
+        out: dict = {n: ([], []) for n in sizes}
+        for seed, key in enumerate(run_keys(range(bench.seeds))):
+            full = np.asarray(gradient(key, np.ones(rows, np.float32)), np.float64)
+            random = np.random.default_rng(seed)
+            for n in sizes:
+                if n == "full":
+                    out[n][0].append(1.0), out[n][1].append(0.0)
+                    continue
+                weight = np.zeros((DRAWS, rows), np.float32)
+                for w in weight:
+                    w[random.choice(rows, n, replace=False)] = 1
+                g = np.asarray(many(key, weight), np.float64)
+                length = np.linalg.norm(g, axis=1) * np.linalg.norm(full)
+                out[n][0].append(float(np.median(g @ full / np.maximum(length, 1e-30))))
+                error = np.linalg.norm(g - full, axis=1) / np.linalg.norm(full)
+                out[n][1].append(float(np.median(error)))
+    return {n: (np.asarray(c), np.asarray(e)) for n, (c, e) in out.items()}
+
+
+def _seconds(bench: Bench, sizes: list) -> dict:
+    """Seconds of a step of each size, one run alone, median of five in turns."""
+    fold = bench.folds[0]
+    taken: dict = {n: [] for n in sizes}
+    for repeat in range(6):
+        for n in sizes:
+            settings = Settings(**(FIXED | {"batch_size": n, "probes": ()}))
+            steps = 2000 if n == 1 else 300
+            spec = bench.folds.spec(settings)
+            took = run([spec], fold.train, batch_size=n, steps=steps, every=10**9).seconds
+            if repeat:
+                taken[n].append(took / steps)
+    return {n: float(np.median(v)) for n, v in taken.items()}
+
+
+def _name(n) -> str:
+    return "all" if n == "full" else str(n)
