@@ -97,11 +97,15 @@ def train(
     curves(fits.trace, place.directory / "curves.png")
     if not saver.leaving:
         checkpoint.end(place.directory)
+    wrong = _wrong(fits)
     if json:
         summary = fits.to_dict() if len(fits) > 1 else fits.best.to_dict()
-        output.emit(summary | {"directory": str(place.directory)})
+        findings = [f.to_dict() for f in wrong]
+        output.emit(summary | {"directory": str(place.directory), "findings": findings})
     else:
         _report(fits, place.directory)
+        for finding in wrong[:1]:
+            output.say(f"{finding.sentence} (`steepest diagnose {place.directory}` says more.)")
     if saver.leaving:
         output.hint(f"`steepest train --resume {place.directory}` goes on with it.")
     return 3 if all(f.outcome is Outcome.DIVERGED for f in fits) else 0
@@ -132,6 +136,13 @@ def _train(
             if not checkpoint.found(place.checkpoints):
                 checkpoint.end(place.directory)
             raise
+
+
+def _wrong(fits: Fits) -> tuple[Any, ...]:
+    """What is wrong with the best fit; measured only where the record alone is suspicious."""
+    if not fits.best.diagnose(deep=False):
+        return ()
+    return tuple(fits.best.diagnose())
 
 
 def _finished(directory: Path, json: bool) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from steepest.core.types import Horizon
 from steepest.diagnose import curve as curves
 from steepest.diagnose import rows
 from steepest.diagnose.flow import Layer, flow
-from steepest.diagnose.noise import NoiseScale, excess_loss, noise_scale
+from steepest.diagnose.noise import NoiseScale, excess_loss, first_order_fall, noise_scale
 from steepest.engine.advance import apply
 from steepest.engine.compiling import precision
 from steepest.engine.runs import run_keys
@@ -40,6 +40,7 @@ class Case:
     params, buffers: the weights kept (the best). last: those after the last step, where known.
     steps, epochs: its own columns of the trace, (records,) each.
     source, name, where: the table as read, what it was called, and how it is read; for reruns.
+    deep: whether to measure what needs a compiled program.
     """
 
     settings: Settings
@@ -58,6 +59,7 @@ class Case:
     source: Any = None
     name: str = "DATA"
     where: dict[str, Any] = field(default_factory=dict)
+    deep: bool = True
 
     @classmethod
     def of_fit(cls, fit: Any, parts: dict[str, Any] | None = None) -> Case:
@@ -160,8 +162,15 @@ class Case:
 
     @cached_property
     def curve(self) -> curves.Curve | None:
-        """The training loss."""
-        return curves.curve(self.steps, self.epochs)
+        """The training loss.
+
+        Where things may be measured it starts at the loss of all rows: that of the first
+        mini-batch is one draw of many.
+        """
+        found = curves.curve(self.steps, self.epochs, max(1, 32 // self.batch_size))
+        if found is None or not self.deep or not np.isfinite(self.loss_at_start):
+            return found
+        return replace(found, start=self.loss_at_start)
 
     @cached_property
     def turn(self) -> curves.Turn | None:
@@ -207,13 +216,23 @@ class Case:
 
     @cached_property
     def first_loss(self) -> float:
-        """The first loss recorded, without the L2 penalty; NaN where none was."""
-        loss = np.asarray(self.steps.get("loss", ()), float)
-        if not len(loss) or not np.isfinite(loss[0]):
-            return float("nan")
-        weights = [np.asarray(w, float) for w in jax.tree.leaves(self.initial[0])]
-        penalty = float(self.settings.l2) / 2 * sum(np.sum(w**2) for w in weights if w.ndim > 1)
-        return float(loss[0]) - float(penalty)
+        """The loss at the start, without the L2 penalty; NaN where it is not known."""
+        if self.deep:
+            loss = self.loss_at_start
+        else:
+            recorded = np.asarray(self.steps.get("loss", ()), float)
+            loss = float(recorded[0]) if len(recorded) else float("nan")
+        return loss - self.penalty(self.initial[0])
+
+    def penalty(self, params: Any) -> float:
+        """What the L1 and L2 penalties add to the loss at `params`."""
+        found = 0.0
+        for w in jax.tree.leaves(params):
+            if np.ndim(w) > 1:
+                w = np.asarray(w, float)
+                found += float(self.settings.l2) / 2 * float(np.sum(w**2))
+                found += float(self.settings.l1) * float(np.sum(np.abs(w)))
+        return found
 
     # What needs the rows.
 
@@ -234,7 +253,11 @@ class Case:
 
     def kept(self, metric: str) -> float:
         """A metric of the weights kept, on the training rows; NaN where it is no number."""
-        value = (self.metrics.get("train") or {}).get(metric)
+        return self.reached("train", metric)
+
+    def reached(self, part: str, metric: str) -> float:
+        """A metric of the weights kept, on the rows of a part."""
+        value = (self.metrics.get(part) or {}).get(metric)
         return float("nan") if value is None else float(value)
 
     # What needs a compiled program.
@@ -245,6 +268,12 @@ class Case:
         with precision(self.settings.dtype):
             key = jax.random.fold_in(run_keys([self.seed])[0], 0)
             return jax.device_get(self.spec.objective.init(key))
+
+    @cached_property
+    def loss_at_start(self) -> float:
+        """The loss on (2,048 of) the training rows before the first step, penalties included."""
+        with precision(self.settings.dtype):
+            return float(_loss(self.spec.objective, *self.initial, self.sample))
 
     @cached_property
     def outputs(self) -> np.ndarray:
@@ -301,6 +330,15 @@ class Case:
         last = float(rates[-1]) if len(rates) else self.rate
         return excess_loss(self.gradients, last, self.gain, bool(known and known[1]))
 
+    @cached_property
+    def promise(self) -> float | None:
+        """How far the loss would fall in as many steps again, by gradient and rate alone."""
+        if self.gradients is None or self.rate is None:
+            return None
+        known = stability(self.rule)
+        a_step = first_order_fall(self.gradients, self.rate, self.gain, bool(known and known[1]))
+        return a_step * self.taken
+
     def sharpness_at(self, which: str) -> Sharpness:
         """Sharpness and stable limit at the `start` or at the `end` (the weights kept)."""
         params, buffers = self.initial if which == "start" else (self.params, self.buffers)
@@ -329,6 +367,11 @@ class Case:
     def sharpness_at_end(self) -> Sharpness:
         """At the weights kept."""
         return self.sharpness_at("end")
+
+
+@jax.jit
+def _loss(objective, params, buffers, batch):
+    return objective.smooth(params, buffers, batch, None)[0]
 
 
 def columns(table: Any, seed: int, cell: int = 0) -> dict[str, np.ndarray]:

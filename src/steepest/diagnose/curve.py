@@ -73,10 +73,11 @@ class Curve:
         return 2 if np.mean(change[1:] * change[:-1] < 0) > 0.9 else None
 
 
-def curve(steps: dict[str, Any], epochs: dict[str, Any]) -> Curve | None:
+def curve(steps: dict[str, Any], epochs: dict[str, Any], first: int = 1) -> Curve | None:
     """The training loss of one run, by epochs where there are at least 8, else by steps in bins.
 
-    None where less than three finite numbers were recorded.
+    `first`: over how many steps the loss at the start is averaged, where batches are small. None
+    where less than three finite numbers were recorded.
     """
     by_step = np.asarray(steps.get("loss", ()), float)
     at_step = np.asarray(steps.get("epoch", np.arange(len(by_step))), float)
@@ -84,7 +85,7 @@ def curve(steps: dict[str, Any], epochs: dict[str, Any]) -> Curve | None:
     by_step, at_step = by_step[keep], at_step[: len(keep)][keep]
     by_epoch = np.asarray(epochs.get("train_loss", ()), float)
     known = np.isfinite(by_epoch)
-    start = float(by_step[0]) if len(by_step) else float("nan")
+    start = float(np.mean(by_step[:first])) if len(by_step) else float("nan")
     if known.sum() >= 8:
         x = np.asarray(epochs["epoch"], float)[known]
         y = by_epoch[known]

@@ -53,7 +53,7 @@ def learning_rate_too_large(case: Case, deep: bool) -> Finding | None:
             what = f"The loss rose to {peak:.3g} times its first value"
             evidence |= {"peak": peak, "epoch": float(curve.at[int(np.argmax(curve.loss))])}
             weight = 0.85
-        elif curve.end > 1.1 * curve.start and curve.start > 0:
+        elif curve.end > 1.1 * max(curve.start, curve.loss[0]) and curve.start > 0:
             what = f"The loss ended above its first value ({curve.end:.3g} after {curve.start:.3g})"
             evidence |= {"start": curve.start, "end": curve.end}
             weight = 0.85
@@ -87,14 +87,17 @@ def slow(case: Case, deep: bool) -> Finding | None:
         return None
     pace = case.pace
     crawling = pace is not None and pace < PACE
-    unfinished = curve.falling > FALLING or (crawling and 0 <= curve.drop < 0.5)
-    if not unfinished or curve.end > curve.start:
+    falling = curve.falling
+    if deep and not curve.by_epoch and not crawling:
+        falling = max(falling, _by_gradient(case))
+    unfinished = falling > FALLING or (crawling and curve.drop < 0.5)
+    if not unfinished or (curve.end > curve.start and not crawling):
         return None
     turn = case.turn
     if turn is not None and turn.rise > 0.1 and not crawling:
         return None
     evidence: dict[str, Any] = {
-        "falling": curve.falling, "drop": curve.drop, "epochs": case.epochs_taken, "pace": pace,
+        "falling": falling, "drop": curve.drop, "epochs": case.epochs_taken, "pace": pace,
     }  # fmt: skip
     ratio = None
     if deep and case.rate is not None:
@@ -117,8 +120,8 @@ def slow(case: Case, deep: bool) -> Finding | None:
         )
     return Finding(
         "too_few_epochs",
-        f"The loss was still falling when the run ended: {100 * curve.falling:.0f} % of the whole "
-        "decrease came in the last quarter; train longer.",
+        f"The loss was still falling when the run ended: a quarter more steps would add "
+        f"about {100 * falling:.0f} % to the decrease; train longer.",
         evidence,
         ({"epochs": 4 * max(1, round(case.epochs_taken))},)
         + (({"learning_rate": _round(3 * rate)},) if rate else ()),
@@ -139,7 +142,7 @@ def noise_floor(case: Case, deep: bool) -> Finding | None:
         return None
     excess = case.excess
     share = 0.0 if excess is None else min(excess / curve.end, 1.0)
-    kept = case.kept("loss")
+    kept = case.kept("loss") + case.penalty(case.params)
     if not case.settings.dropout and curve.by_epoch and np.isfinite(kept):
         # The best weights were passed on the way, so the loss at them is what noise adds to.
         share = max(share, 1 - kept / curve.end)
@@ -157,6 +160,15 @@ def noise_floor(case: Case, deep: bool) -> Finding | None:
         ({"schedule": "cosine"}, {"average": 0.99}, {"batch_size": 4 * case.batch_size}),
         0.4,
     )  # fmt: skip
+
+
+def _by_gradient(case: Case) -> float:
+    """`falling` from gradient and rate at the end: a few steps are too noisy to see it by."""
+    curve, ratio = case.curve, case.sharpness_at_end.ratio
+    if curve is None or case.promise is None or (ratio is not None and ratio > 1):
+        return 0.0
+    quarter = case.promise / 4
+    return quarter / max(curve.start - curve.end, quarter, 1e-300)
 
 
 def _ends(case: Case) -> tuple[float, float]:

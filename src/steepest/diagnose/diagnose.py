@@ -28,6 +28,7 @@ def diagnose_fit(fit: Any, data: Any = None, *, deep: bool = True, **options: An
 
 def diagnose_case(case: Case, deep: bool = True) -> Diagnosis:
     """The findings of a case, ranked, and what was measured."""
+    case.deep = deep
     findings = ranked(found(case, deep), CAUSES)
     measured: dict[str, Any] = {
         "outcome": case.outcome.text,

@@ -10,6 +10,8 @@ from steepest.diagnose.finding import Finding
 
 RISE = 0.3
 """By which share of its lowest value the validation loss must rise to count."""
+GAP = 0.15
+"""By how much the score of training must exceed that of validation, beside its error."""
 
 
 def overfitting(case: Case, deep: bool) -> Finding | None:
@@ -19,9 +21,30 @@ def overfitting(case: Case, deep: bool) -> Finding | None:
         return None
     rows = len(case.parts["validation"].x)
     # The mean of few rows is uncertain, so it must rise by more.
-    wanted = RISE + 1.5 / np.sqrt(rows)
-    if turn.rise < wanted or not turn.train_now < 0.8 * turn.train_then:
+    rose = turn.rise >= RISE + 1.5 / np.sqrt(rows) and turn.train_now < 0.8 * turn.train_then
+    accuracy = case.epochs.get("validation_accuracy")
+    if rose and accuracy is not None:
+        # A loss that rises at the same accuracy is overconfidence, and the best weights are kept.
+        # exp(-log-loss) is the geometric mean of the probabilities of the true classes.
+        end = float(np.nanmedian(accuracy[-max(1, len(accuracy) // 10) :]))
+        rose = np.exp(-turn.train_now) - end > 0.05 + 0.8 / np.sqrt(rows)
+    score = "r2" if case.regression else "accuracy"
+    fitted, held = case.kept(score), case.reached("validation", score)
+    gap = fitted - max(held, 0.0)
+    apart = gap > GAP + 2 / np.sqrt(rows) and turn.train_now < 0.25 * turn.final
+    if not (rose or apart):
         return None
+    if rose:
+        said = (
+            f"From epoch {turn.epoch:g} on the validation loss rose from {turn.lowest:.3g} to "
+            f"{turn.final:.3g} while the training loss fell from {turn.train_then:.3g} to "
+            f"{turn.train_now:.3g}"
+        )
+    else:
+        said = (
+            f"The model reaches {'R^2' if case.regression else 'accuracy'} {fitted:.3g} on its "
+            f"training rows and {held:.3g} on the validation rows"
+        )
     settings = case.settings
     changes = [
         {"patience": 10},
@@ -32,12 +55,10 @@ def overfitting(case: Case, deep: bool) -> Finding | None:
         changes.append({"hidden": tuple(max(4, n // 4) for n in settings.hidden)})
     return Finding(
         "overfitting",
-        f"From epoch {turn.epoch:g} on the validation loss rose from {turn.lowest:.3g} to "
-        f"{turn.final:.3g} while the training loss fell from {turn.train_then:.3g} to "
-        f"{turn.train_now:.3g}: the model learns the noise; stop early, regularise, or get more "
-        "data. (The weights of the best epoch are kept.)",
+        f"{said}: the model learns the noise; stop early, regularise, or get more data. (The "
+        "weights of the best epoch are kept.)",
         {"epoch": turn.epoch, "lowest": turn.lowest, "final": turn.final, "rise": turn.rise,
-         "train_then": turn.train_then, "train_now": turn.train_now, "rows": rows},
+         "train_then": turn.train_then, "train_now": turn.train_now, "rows": rows, "gap": gap},
         tuple(changes),
         0.6,
     )  # fmt: skip

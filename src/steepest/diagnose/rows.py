@@ -25,7 +25,8 @@ class Scale:
 
 def scale(arrays: Any, regression: bool, image: bool) -> Scale:
     """The scale of the encoded inputs, and of the target in regression (else 1)."""
-    x = np.asarray(arrays.x, np.float64).reshape(len(arrays.x), -1)
+    at = _sample(len(arrays.x), 0)
+    x = np.asarray(arrays.x[at], np.float64).reshape(len(at), -1)
     size = np.sqrt(np.mean(x**2, axis=0))
     spread = np.std(x, axis=0)
     varied = spread > 0
@@ -36,12 +37,20 @@ def scale(arrays: Any, regression: bool, image: bool) -> Scale:
 
 
 def copies(train: Any, held: Any) -> float:
-    """The share of held-out rows that stand in the training rows too, target included."""
+    """The share of held-out rows that stand in the training rows too, target included.
 
-    def keys(arrays: Any) -> list[bytes]:
+    0 where rows coincide by chance: where the columns have so few values that there are less than
+    a thousand combinations for each row.
+    """
+    values = np.asarray(train.x).reshape(len(train.x), -1)[_sample(len(train.x), 0)]
+    kinds = sum(np.log10(len(np.unique(values[:, j]))) for j in range(values.shape[1]))
+    if kinds < np.log10(len(values)) + 3:
+        return 0.0
+
+    def keys(arrays: Any) -> list[int]:
         x = np.asarray(arrays.x).reshape(len(arrays.x), -1)
         y = np.asarray(arrays.y).reshape(len(arrays.x), -1).astype(x.dtype)
-        return [row.tobytes() for row in np.hstack([x, y])]
+        return [hash(a.tobytes() + b.tobytes()) for a, b in zip(x, y, strict=True)]
 
     known = set(keys(train))
     return float(np.mean([k in known for k in keys(held)])) if len(held.x) else 0.0
@@ -55,7 +64,7 @@ def leak(arrays: Any, regression: bool, seed: int = 0) -> tuple[int, float] | No
     it that well do exist by nature, where classes are far apart: it is a suspicion.
     """
     at = _sample(len(arrays.x), seed)
-    x = np.asarray(arrays.x, np.float64).reshape(len(arrays.x), -1)[at]
+    x = np.asarray(arrays.x[at], np.float64).reshape(len(at), -1)
     y = np.asarray(arrays.y)[at]
     if y.ndim > 1 or len(x) < 40 or (not regression and len(np.unique(y)) < 2):
         return None
@@ -105,7 +114,7 @@ def reference(arrays: Any, regression: bool, seed: int = 0) -> Reference | None:
     for fewer than 30 rows or several targets.
     """
     at = _sample(len(arrays.x), seed)
-    x = np.asarray(arrays.x, np.float64).reshape(len(arrays.x), -1)[at]
+    x = np.asarray(arrays.x[at], np.float64).reshape(len(at), -1)
     y = np.asarray(arrays.y)[at]
     if y.ndim > 1 or len(x) < 30:
         return None

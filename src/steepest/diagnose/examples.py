@@ -1,7 +1,10 @@
-"""Runs with one known illness each, and runs that are well: what a diagnosis is judged by.
+"""Runs with one known illness each, to learn from, and by which the diagnosis is judged.
 
-`CASES[code](table, rng) -> (table, settings)` makes a table and settings of training from a healthy
+`SICK[code](table, rng) -> (table, settings)` makes data and settings of training from a healthy
 table such that the run has that illness; `WELL` lists settings under which a run should be well.
+
+    table, settings = SICK["dead_units"](load("wine"), np.random.default_rng(0))
+    train("mlp", table, **settings).diagnose()
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from steepest.data.dataset import Table
 
-Sick = tuple[Table, dict[str, Any]]
+Made = tuple[Table, dict[str, Any]]
 
 NETWORK = {"hidden": (32,), "epochs": 60}
 STOPPED = {**NETWORK, "patience": 8}
@@ -22,7 +27,7 @@ WELL: dict[str, dict[str, Any]] = {
     "recipe": {"epochs": 60},
     "adam": {"optimizer": "adam", "learning_rate": 3e-3, **STOPPED},
     "sgd": {
-        "optimizer": "sgd", "learning_rate": 0.1, "schedule": "cosine", "batch_size": 8, **STOPPED,
+        "optimizer": "sgd", "learning_rate": 0.03, "schedule": "cosine", "batch_size": 8, **STOPPED,
     },
     "momentum": {"optimizer": "momentum", "learning_rate": 0.02, **STOPPED, "l2": 1e-3},
     "tanh": {"optimizer": "adam", "learning_rate": 5e-3, "activation": "tanh", **STOPPED},
@@ -33,7 +38,8 @@ WELL: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def small_rate(table: Table, rng: np.random.Generator) -> Sick:
+def small_rate(table: Table, rng: np.random.Generator) -> Made:
+    """Steps a thousand times too short."""
     how = rng.integers(3)
     if how == 0:
         return table, {"optimizer": "sgd", "learning_rate": 1e-4, **NETWORK}
@@ -42,7 +48,8 @@ def small_rate(table: Table, rng: np.random.Generator) -> Sick:
     return table, {"optimizer": "momentum", "learning_rate": 1e-5, **NETWORK}
 
 
-def large_rate(table: Table, rng: np.random.Generator) -> Sick:
+def large_rate(table: Table, rng: np.random.Generator) -> Made:
+    """Steps far beyond the stable limit."""
     how = rng.integers(3)
     if how == 0:
         return table, {"optimizer": "sgd", "learning_rate": float(rng.uniform(10, 100)), **NETWORK}
@@ -51,13 +58,15 @@ def large_rate(table: Table, rng: np.random.Generator) -> Sick:
     return table, {"optimizer": "momentum", "learning_rate": float(rng.uniform(2, 20)), **NETWORK}
 
 
-def few_epochs(table: Table, rng: np.random.Generator) -> Sick:
+def few_epochs(table: Table, rng: np.random.Generator) -> Made:
+    """A dozen steps at a good rate."""
     steps = 12  # of mini-batches of 32
     epochs = max(1, round(steps * 32 / table.rows))
     return table, {"optimizer": "sgd", "learning_rate": 0.02, **NETWORK, "epochs": epochs}
 
 
-def unscaled(table: Table, rng: np.random.Generator) -> Sick:
+def unscaled(table: Table, rng: np.random.Generator) -> Made:
+    """Columns whose scales span five decades, as they are."""
     x = np.array(table.x, float)
     x = x / np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
     x = x * 10.0 ** rng.permutation(np.linspace(-2, 3, x.shape[1]))
@@ -66,14 +75,13 @@ def unscaled(table: Table, rng: np.random.Generator) -> Sick:
     }  # fmt: skip
 
 
-def zeros(table: Table, rng: np.random.Generator) -> Sick:
+def zeros(table: Table, rng: np.random.Generator) -> Made:
+    """Hidden layers that start at zero."""
     return table, {"initializer": "zeros", "optimizer": "sgd", "learning_rate": 0.1, **NETWORK}
 
 
 def _scaled(scale: float) -> Callable:
     def draw(key, shape, dtype):
-        import jax
-
         return scale * jax.random.normal(key, shape, dtype) * (2 / shape[0]) ** 0.5
 
     return draw
@@ -83,38 +91,42 @@ LARGE, HUGE = _scaled(5.0), _scaled(12.0)
 
 
 def negative(key, shape, dtype):
-    import jax
-    import jax.numpy as jnp
-
+    """He initialisation, all signs turned negative."""
     return -jnp.abs(jax.random.normal(key, shape, dtype)) * (2 / shape[0]) ** 0.5
 
 
-def explode(table: Table, rng: np.random.Generator) -> Sick:
+def explode(table: Table, rng: np.random.Generator) -> Made:
+    """Six relu layers with weights five times too large."""
     return table, {"hidden": (32,) * 6, "initializer": LARGE, "optimizer": "sgd",
                    "learning_rate": 0.01, "epochs": 40}  # fmt: skip
 
 
-def vanish(table: Table, rng: np.random.Generator) -> Sick:
+def vanish(table: Table, rng: np.random.Generator) -> Made:
+    """Six sigmoid layers."""
     return table, {"hidden": (32,) * 6, "activation": "sigmoid", "optimizer": "sgd",
                    "learning_rate": 0.1, "epochs": 40}  # fmt: skip
 
 
-def saturate(table: Table, rng: np.random.Generator) -> Sick:
+def saturate(table: Table, rng: np.random.Generator) -> Made:
+    """tanh layers with weights twelve times too large."""
     return table, {"hidden": (32, 32), "activation": "tanh", "initializer": HUGE,
                    "optimizer": "sgd", "learning_rate": 1e-3, "epochs": 40}  # fmt: skip
 
 
-def dead(table: Table, rng: np.random.Generator) -> Sick:
+def dead(table: Table, rng: np.random.Generator) -> Made:
+    """Relu layers whose weights all start negative."""
     return table, {"hidden": (32, 32), "initializer": negative, "optimizer": "sgd",
                    "learning_rate": 0.05, "epochs": 40}  # fmt: skip
 
 
-def copied(table: Table, rng: np.random.Generator) -> Sick:
+def copied(table: Table, rng: np.random.Generator) -> Made:
+    """Half of the rows are there twice."""
     rows = np.concatenate([np.arange(table.rows), rng.permutation(table.rows)[: table.rows // 2]])
     return table.take(rows), WELL["adam"]
 
 
-def leaked(table: Table, rng: np.random.Generator) -> Sick:
+def leaked(table: Table, rng: np.random.Generator) -> Made:
+    """The target, with a little noise, as a further column."""
     y = np.asarray(table.y)
     if table.task == "classification":
         y = rng.permutation(len(np.unique(y)))[np.unique(y, return_inverse=True)[1]].astype(float)
@@ -122,18 +134,21 @@ def leaked(table: Table, rng: np.random.Generator) -> Sick:
     return _with(table, np.column_stack([table.x, y])), WELL["adam"]
 
 
-def rare(table: Table, rng: np.random.Generator) -> Sick:
+def rare(table: Table, rng: np.random.Generator) -> Made:
+    """One row in 25 has a label that nothing tells."""
     y = np.asarray(table.y).astype("U12").copy()
     y[rng.permutation(len(y))[: max(5, len(y) // 25)]] = "rare"
     return dataclasses.replace(table, y=y), {**WELL["momentum"], "l2": 1e-2, "epochs": 40}
 
 
-def penalised(table: Table, rng: np.random.Generator) -> Sick:
+def penalised(table: Table, rng: np.random.Generator) -> Made:
+    """A penalty that leaves nearly no weights."""
     return table, {"optimizer": "adam", "learning_rate": 3e-3, "l2": float(rng.uniform(1, 5)),
                    **NETWORK}  # fmt: skip
 
 
-def overfit(table: Table, rng: np.random.Generator) -> Sick:
+def overfit(table: Table, rng: np.random.Generator) -> Made:
+    """A third of the targets shuffled, and a large network for 200 epochs."""
     y = np.asarray(table.y).copy()
     wrong = rng.permutation(len(y))[: len(y) // 3]
     y[wrong] = rng.permutation(y[wrong])
@@ -143,7 +158,8 @@ def overfit(table: Table, rng: np.random.Generator) -> Sick:
     }  # fmt: skip
 
 
-def underfit(table: Table, rng: np.random.Generator) -> Sick:
+def underfit(table: Table, rng: np.random.Generator) -> Made:
+    """A checkerboard for a linear model."""
     x = np.asarray(table.x, float)
     i, j = rng.permutation(np.flatnonzero(x.std(axis=0) > 0))[:2]
     a, b = x[:, i] - np.median(x[:, i]), x[:, j] - np.median(x[:, j])
@@ -154,19 +170,21 @@ def underfit(table: Table, rng: np.random.Generator) -> Sick:
     }  # fmt: skip
 
 
-def noisy(table: Table, rng: np.random.Generator) -> Sick:
+def noisy(table: Table, rng: np.random.Generator) -> Made:
+    """Noisy targets, two rows a step, a constant rate."""
     x = rng.standard_normal((600, 10))
     y = x @ rng.standard_normal(10) + 1.0 * rng.standard_normal(600)
     made = Table(x=x, y=y, name=table.name, task="regression", target="y")
-    return made, {"model": "linear", "optimizer": "sgd", "learning_rate": 0.12, "batch_size": 2,
+    return made, {"model": "linear", "optimizer": "sgd", "learning_rate": 0.1, "batch_size": 2,
                   "epochs": 60}  # fmt: skip
 
 
-def constant(table: Table, rng: np.random.Generator) -> Sick:
+def constant(table: Table, rng: np.random.Generator) -> Made:
+    """A column of sevens."""
     return _with(table, np.column_stack([table.x, np.full(table.rows, 7.0)])), WELL["adam"]
 
 
-CASES: dict[str, Callable[[Table, np.random.Generator], Sick]] = {
+SICK: dict[str, Callable[[Table, np.random.Generator], Made]] = {
     "learning_rate_too_small": small_rate,
     "learning_rate_too_large": large_rate,
     "too_few_epochs": few_epochs,
