@@ -11,7 +11,7 @@ import polars as pl
 from steepest.core.errors import DataError
 from steepest.data.columns import FARTHEST, Warn
 from steepest.data.dataset import Table
-from steepest.data.moments import blocks, moments
+from steepest.data.moments import Moments, blocks, moments
 from steepest.data.report import ColumnReport
 from steepest.data.target import LIMIT, rows_text
 
@@ -37,19 +37,24 @@ class ArrayFeatures:
     @classmethod
     def fit(cls, table: Table, standardize: bool = True) -> ArrayFeatures:
         """Mean and standard deviation over the rows, weighted where the rows have weights."""
-        x = _numeric(table)
-        shape = tuple(x.shape[1:])
+        x = numeric(table)
         if x.ndim == 1 or 0 in x.shape:
             raise DataError(
                 f"{table.where}: the inputs have the shape {x.shape}; give at least one row and "
                 "one feature, as an array of shape (rows, features)."
             )
-        whole = x.ndim > 2 or table.image_shape is not None
         flat = x.reshape(len(x), -1)
-        if whole:
-            return cls._fit_whole(table, flat, shape, standardize)
         m = moments(flat, table.weight)
-        _refuse(table, flat, m.low, m.high)
+        refuse(table, flat, m.low, m.high)
+        return cls.of(table, m, standardize)
+
+    @classmethod
+    def of(cls, table: Table, m: Moments, standardize: bool = True) -> ArrayFeatures:
+        """The encoder for arrays like that of `table` whose features have these moments."""
+        x = numeric(table)
+        shape = tuple(x.shape[1:])
+        if x.ndim > 2 or table.image_shape is not None:
+            return cls._whole(table, m, shape, standardize)
         if np.all(np.isinf(m.low)):
             raise DataError(f"{table.where}: all values are missing; give rows with values.")
         constant = m.constant if standardize else np.zeros(len(m.mean), bool)
@@ -67,10 +72,8 @@ class ArrayFeatures:
         )
 
     @classmethod
-    def _fit_whole(cls, table, flat, shape, standardize) -> ArrayFeatures:
+    def _whole(cls, table, m, shape, standardize) -> ArrayFeatures:
         # The moments of the features, each over all rows, combine into those of the whole.
-        m = moments(flat, table.weight)
-        _refuse(table, flat, m.low, m.high)
         if m.missing.any():
             raise DataError(
                 f"{table.where}: images with missing values (NaN) cannot be used; "
@@ -134,7 +137,14 @@ class ArrayFeatures:
                 part = np.where(absent, self.fill, part)
             if not np.isfinite(part).all():
                 largest = float(np.finfo(np.float64).max)
-                _refuse(table, part, part.min(axis=0), part.max(axis=0), largest, rows.start)
+                refuse(
+                    table,
+                    part,
+                    part.min(axis=0),
+                    part.max(axis=0),
+                    largest,
+                    table.first + rows.start,
+                )
             part -= self.mean
             part /= self.scale
             np.clip(part, -FARTHEST, FARTHEST, out=part)
@@ -157,7 +167,7 @@ class ArrayFeatures:
         """The array in training's features, by name where the table has names, else by place."""
         frame = table.frame
         if frame is not None and set(self.names) <= set(frame.columns):
-            return _numeric(
+            return numeric(
                 Table(frame=frame.select(self.names), name=table.name, source=table.source)
             )
         if frame is not None and len(self.shape) == 1 and frame.width != self.shape[0]:
@@ -166,7 +176,7 @@ class ArrayFeatures:
                 f"{table.where}: the columns {', '.join(map(repr, absent[:5]))} are missing; "
                 f"the model was trained on {self.shape[0]} columns: give all of them."
             )
-        x = _numeric(table)
+        x = numeric(table)
         if frame is not None:
             warn(
                 f"{table.where}: the columns are named otherwise than in training; "
@@ -220,7 +230,8 @@ class ArrayFeatures:
         )
 
 
-def _numeric(table: Table) -> np.ndarray:
+def numeric(table: Table) -> np.ndarray:
+    """The inputs as an array of numbers; raises DataError where they are none."""
     if table.x is not None:
         x = np.asarray(table.x)
         if x.dtype.kind not in "biuf":
@@ -238,7 +249,7 @@ def _numeric(table: Table) -> np.ndarray:
         ) from None
 
 
-def _refuse(table: Table, flat, low, high, limit: float = LIMIT, first: int = 0) -> None:
+def refuse(table: Table, flat, low, high, limit: float = LIMIT, first: int = 0) -> None:
     """Raise DataError for a feature with a value beyond `limit`; `first` is the first row."""
     empty = low > high
     bad = np.flatnonzero(~empty & ~(np.maximum(np.abs(low), np.abs(high)) <= limit))

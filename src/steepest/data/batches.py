@@ -68,3 +68,51 @@ class Order:
         if not rows:
             return np.zeros((0, self.batch_size), np.int32)
         return np.concatenate(rows)[first - a * per : first - a * per + count]
+
+
+@dataclass(frozen=True)
+class BlockOrder:
+    """Rows of each step where data comes in blocks of `block_rows`, a multiple of the batch size.
+
+    Rows are numbered within the block that a step belongs to; each block of each epoch has a
+    permutation of its own.
+
+    >>> order = BlockOrder(rows=5, batch_size=2, block_rows=4)
+    >>> order.place(3), order.left(3), order.steps(2, 1).tolist()
+    ((1, 0, 0), 2, [[0, -1]])
+    """
+
+    rows: int
+    batch_size: int
+    block_rows: int
+    seed: int = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the data, the short last one included."""
+        return math.ceil(self.rows / self.batch_size)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in one pass over the data."""
+        return math.ceil(self.rows / self.block_rows)
+
+    def place(self, step: int) -> tuple[int, int, int]:
+        """(epoch, block, step within the block)."""
+        epoch, at = divmod(step, self.steps_per_epoch)
+        return (epoch, *divmod(at, self.block_rows // self.batch_size))
+
+    def left(self, step: int) -> int:
+        """Steps from `step` to the end of its block."""
+        _, block, at = self.place(step)
+        return self._block(block).steps_per_epoch - at
+
+    def steps(self, first: int, count: int) -> np.ndarray:
+        """The rows of `count` steps from step `first` on, all within one block."""
+        epoch, block, at = self.place(first)
+        rows = self._block(block).epoch(epoch * self.blocks + block)
+        return rows[at : at + count]
+
+    def _block(self, block: int) -> Order:
+        rows = min(self.block_rows, self.rows - block * self.block_rows)
+        return Order(rows, self.batch_size, self.seed)

@@ -75,20 +75,33 @@ class Number(Column):
             return None
         low, high = float(known.min()), float(known.max())
         if max(abs(low), abs(high)) > LIMIT:
-            _refuse(series.name, values, where, LIMIT)
+            refuse(series.name, values, where, LIMIT)
         marked = bool(missing.any())
         if low == high and not marked:
             return None
-        first, middle, third = np.quantile(_sample(known), (0.25, 0.5, 0.75))
+        spread = (low, high, float(known.mean()), float(known.std()))
+        return cls.of(series.name, spread, quartiles(known), marked, standardize)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        spread: tuple[float, float, float, float],
+        quarters: tuple[float, float, float],
+        marked: bool,
+        standardize: bool,
+    ) -> Number:
+        """The encoder for values of this least, largest, mean, deviation, and these quartiles."""
+        low, high, mean, sd = spread
+        first, middle, third = quarters
         if not standardize:
-            return cls(series.name, 0.0, 1.0, float(middle), False, marked)
-        mean, sd = float(known.mean()), float(known.std())
+            return cls(name, 0.0, 1.0, middle, False, marked)
         robust = (third - first) / _NORMAL_IQR or sd
         if max(high - middle, middle - low) > TAIL * robust:
-            centre, scale, bent = float(middle), float(robust), True
+            centre, scale, bent = middle, robust, True
         else:
             centre, scale, bent = mean, sd, False
-        return cls(series.name, centre, scale if scale > 0 else 1.0, centre, bent, marked)
+        return cls(name, centre, scale if scale > 0 else 1.0, centre, bent, marked)
 
     @property
     def width(self) -> int:
@@ -115,7 +128,7 @@ class Number(Column):
         z = values - self.centre
         z /= self.scale
         if not np.isfinite(z).all():
-            _refuse(self.name, values, "", float(np.finfo(np.float64).max), first)
+            refuse(self.name, values, "", float(np.finfo(np.float64).max), first)
         if self.bent:
             np.clip(z, -FARTHEST, FARTHEST, out=z)
             z /= np.sqrt(1 + np.square(z / BEND))
@@ -313,6 +326,11 @@ def _floats(series: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     return values, np.isnan(values)
 
 
+def quartiles(known: np.ndarray) -> tuple[float, float, float]:
+    """The quartiles, of a sample where there are many values."""
+    return tuple(np.quantile(_sample(known), (0.25, 0.5, 0.75)).tolist())
+
+
 def _sample(values: np.ndarray) -> np.ndarray:
     """At most 65,536 of the values, by which quartiles are known to a few thousandths."""
     if len(values) <= _SAMPLE:
@@ -320,7 +338,8 @@ def _sample(values: np.ndarray) -> np.ndarray:
     return values[np.random.default_rng(0).integers(0, len(values), _SAMPLE)]
 
 
-def _refuse(name: str, values: np.ndarray, where: str, limit: float, first: int = 0) -> None:
+def refuse(name: str, values: np.ndarray, where: str, limit: float, first: int = 0) -> None:
+    """Raise DataError for a value beyond `limit`; `first` is the number of the first row."""
     bad = np.flatnonzero(np.abs(values) > limit)
     if len(bad):
         start = f"{where}: column" if where else "Column"

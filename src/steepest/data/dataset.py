@@ -111,7 +111,7 @@ class Table:
     `image_shape` is (height, width, channels) where the rows are images, flattened or not. `test`
     is a table that the user set apart for testing; `split` honours it. `pads` says that features
     beyond the last column are zero, as in sparse files. `notes` are sentences on
-    what was guessed.
+    what was guessed. `first` is the number of the first row, for a piece of a longer table.
     """
 
     frame: pl.DataFrame | None = None
@@ -127,6 +127,7 @@ class Table:
     test: Table | None = None
     pads: bool = False
     notes: tuple[str, ...] = ()
+    first: int = 0
 
     def __post_init__(self) -> None:
         if (self.frame is None) == (self.x is None):
@@ -164,6 +165,7 @@ class Table:
     def take(self, index: Sequence[int] | np.ndarray) -> Table:
         """The rows of these indices, in this order; the test table stays behind."""
         index = np.asarray(index)
+        in_line = len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index)))
         return dataclasses.replace(
             self,
             frame=None if self.frame is None else self.frame[index],
@@ -171,6 +173,7 @@ class Table:
             y=None if self.y is None else self.y[index],
             weight=None if self.weight is None else self.weight[index],
             test=None,
+            first=self.first + int(index[0]) if in_line else 0,
         )
 
     def split(self, validation: float = 0.15, test: float = 0.2, seed: int = 0) -> Split:

@@ -15,10 +15,10 @@ from steepest.data.compressed import compression, decompressed
 from steepest.data.dialect import MISSING, Dialect, sniff
 from steepest.data.guard import reading
 
-_HEAD = 1 << 18
+HEAD = 1 << 18
 _SNIFFED = 100
 _INFERRED = 500
-_BOMS = {
+BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -35,29 +35,29 @@ def read_delimited(path: str, encoding: str | None = None) -> pl.DataFrame:
     held = decompressed(path) if compression(path) else None
     with reading(path, "a text table"):
         head = _head(path, held)
-        encoding = encoding or next((e for bom, e in _BOMS.items() if head.startswith(bom)), None)
+        encoding = encoding or next((e for bom, e in BOMS.items() if head.startswith(bom)), None)
         if encoding is not None:
             held = _to_utf8(path, _all(path, held), encoding)
-            head = held[:_HEAD]
+            head = held[:HEAD]
         if b"\r" in head and b"\n" not in head:
             held = _all(path, held).replace(b"\r", b"\n")
-            head = held[:_HEAD]
-    dialect = _dialect(path, head, held)
+            head = held[:HEAD]
+    dialect = dialect_of(path, head, held)
     frame = _parse(path, held, dialect)
-    frame = _without_blank_lines(path, held, frame)
+    frame = without_blank_lines(path, held, frame)
     if not frame.height:
         raise DataError(f"{path} has a header but no rows; give rows of data.")
     if frame.width > 1 and frame.to_series(-1).null_count():
         # polars fills up short lines with nulls; only then can there be one.
-        _refuse_ragged(path, held, dialect)
-    return frame.select(_tidy(series) for series in frame.get_columns())
+        refuse_ragged(path, held, dialect)
+    return frame.select(tidy(series) for series in frame.get_columns())
 
 
 def _head(path: str, held: bytes | None) -> bytes:
     if held is not None:
-        return held[:_HEAD]
+        return held[:HEAD]
     with open(path, "rb") as file:
-        return file.read(_HEAD)
+        return file.read(HEAD)
 
 
 def _all(path: str, held: bytes | None) -> bytes:
@@ -83,24 +83,25 @@ def _to_utf8(path: str, data: bytes, encoding: str) -> bytes:
         ) from None
 
 
-def _dialect(path: str, head: bytes, held: bytes | None) -> Dialect:
+def dialect_of(path: str, head: bytes, held: bytes | None) -> Dialect:
+    """How the first bytes of a text table are written; DataError where they are none."""
     if b"\x00" in head:
         raise DataError(f"{path} is not a text table, as it holds zero bytes; check its format.")
     text = head.decode("utf-8", errors="replace")
     lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
     if not lines:
         raise DataError(f"{path} is empty; give a table with a header and rows.")
-    if len(head) == _HEAD and len(lines) > 1:
+    if len(head) == HEAD and len(lines) > 1:
         lines.pop()  # cut off in the middle
     if "\ufffd" in lines[0]:
-        _refuse_encoding(path, held)
+        refuse_encoding(path, held)
     dialect = sniff(lines[:_SNIFFED])
     seen: set[str] = set()
     for name in dialect.names:
         if name in seen:
             raise DataError(f"{path} has two columns named {name!r}; rename one of them.")
         seen.add(name)
-    if dialect.header and len(lines) == 1 and len(head) < _HEAD:
+    if dialect.header and len(lines) == 1 and len(head) < HEAD:
         raise DataError(f"{path} has a header but no rows; give rows of data.")
     return dialect
 
@@ -118,8 +119,8 @@ def _parse(path: str, held: bytes | None, dialect: Dialect) -> pl.DataFrame:
         return _read(path, held, dialect, None, list(MISSING))
     except pl.exceptions.PolarsError as error:
         if "utf-8" in str(error).lower() or "utf8" in str(error).lower():
-            _refuse_encoding(path, held)
-        _refuse_ragged(path, held, dialect)
+            refuse_encoding(path, held)
+        refuse_ragged(path, held, dialect)
         with reading(path, "a text table"):
             raise
     except BaseException:
@@ -149,7 +150,7 @@ def _read(
         )
 
 
-def _without_blank_lines(path: str, held: bytes | None, frame: pl.DataFrame) -> pl.DataFrame:
+def without_blank_lines(path: str, held: bytes | None, frame: pl.DataFrame) -> pl.DataFrame:
     """Rows that are blank lines left out; a row of empty fields stays a row."""
     if frame.width < 2 or not frame.height or not frame.to_series(0).null_count():
         return frame
@@ -162,8 +163,8 @@ def _without_blank_lines(path: str, held: bytes | None, frame: pl.DataFrame) -> 
     return frame.filter(~blank)
 
 
-def _tidy(series: pl.Series) -> pl.Series:
-    """Strings without blanks around them or words for missing; numbers where all are."""
+def tidy(series: pl.Series, numbers: bool = True) -> pl.Series:
+    """Strings without blanks around them or words for missing; `numbers` where all are."""
     if series.dtype != pl.String:
         return series
     glance = series.head(1000)
@@ -173,20 +174,21 @@ def _tidy(series: pl.Series) -> pl.Series:
     if missing.any():
         series = series.set(missing, None)
     first = series.head(1000).drop_nulls()
-    if len(first) and not first.cast(pl.Float64, strict=False).null_count():
+    if numbers and len(first) and not first.cast(pl.Float64, strict=False).null_count():
         for dtype in (pl.Int64, pl.Float64):
-            numbers = series.cast(dtype, strict=False)
-            if numbers.null_count() == series.null_count():
-                return numbers
+            found = series.cast(dtype, strict=False)
+            if found.null_count() == series.null_count():
+                return found
     return series
 
 
-def _refuse_encoding(path: str, held: bytes | None) -> None:
+def refuse_encoding(path: str, held: bytes | None, lines: int = 0) -> None:
+    """Raise DataError for the first byte that is not UTF-8; `lines` stand before what is held."""
     data = _all(path, held)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = lines + data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise DataError(
             f"{path}: line {line} has the byte 0x{data[error.start]:02X} at place {column}, which "
@@ -194,8 +196,11 @@ def _refuse_encoding(path: str, held: bytes | None) -> None:
         ) from None
 
 
-def _refuse_ragged(path: str, held: bytes | None, dialect: Dialect) -> None:
-    """Raise DataError for the first line with another number of fields than the header."""
+def refuse_ragged(path: str, held: bytes | None, dialect: Dialect, lines: int = 0) -> None:
+    """Raise DataError for the first line with another number of fields than the header.
+
+    `lines` stand before what is held.
+    """
     data = _all(path, held)
     width = len(dialect.names)
     quotes = b'"' in data
@@ -204,7 +209,7 @@ def _refuse_ragged(path: str, held: bytes | None, dialect: Dialect) -> None:
         line, count = found
         than = "the header has" if dialect.header else "the first line has"
         raise DataError(
-            f"{path}: line {line} has {count} field{'s' if count != 1 else ''}, "
+            f"{path}: line {lines + line} has {count} field{'s' if count != 1 else ''}, "
             f"{than} {width}; correct or remove this line."
         )
 

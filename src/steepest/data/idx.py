@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import os
 import re
 
@@ -15,7 +16,7 @@ from steepest.data.guard import reading
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _NAME = re.compile(r"(?P<part>.+?)[-_.](?P<what>images|labels)[-_.]idx\d[-_.]ubyte(\.gz)?")
-_TESTS = ("t10k", "test")
+TESTS = ("t10k", "test")
 
 
 def idx_files(folder: str) -> dict[tuple[str, str], str]:
@@ -59,6 +60,33 @@ def read_idx(path: str) -> np.ndarray:
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
+def header(path: str) -> tuple[np.dtype, tuple[int, ...], int]:
+    """(kind of the values, shape, bytes before the values) of an IDX file, gzipped or not."""
+    opened = gzip.open if compression(path) == "gzip" else open
+    with reading(path, "an IDX file"), opened(path, "rb") as file:
+        start = file.read(4)
+        if len(start) < 4 or start[:2] != b"\x00\x00" or start[2] not in _TYPES:
+            raise DataError(f"{path} is not an IDX file, by its first bytes; fetch it again.")
+        sizes = file.read(4 * start[3])
+    if len(sizes) < 4 * start[3]:
+        raise DataError(f"{path} ends within its header; it is truncated: fetch it again.")
+    shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
+    return np.dtype(_TYPES[start[2]]), shape, 4 + len(sizes)
+
+
+def images_table(folder: str, images: np.ndarray, labels: np.ndarray, source: Source) -> Table:
+    """Images (n, height, width) and their labels as a table."""
+    return Table(
+        x=images.astype(images.dtype.newbyteorder("="), copy=False)[..., None],
+        y=labels.astype(labels.dtype.newbyteorder("="), copy=False),
+        name=os.path.basename(os.path.normpath(folder)),
+        target="label",
+        task="classification",
+        image_shape=(*images.shape[1:], 1),
+        source=source,
+    )
+
+
 def load_idx(folder: str, target: str = "label") -> Table:
     """Training images and labels, and those of testing as the table's `test`.
 
@@ -66,14 +94,14 @@ def load_idx(folder: str, target: str = "label") -> Table:
     """
     files = idx_files(folder)
     parts = sorted({part for part, _ in files})
-    training = [p for p in parts if p not in _TESTS]
+    training = [p for p in parts if p not in TESTS]
     if len(training) != 1:
         raise DataError(
             f"{folder} holds IDX files of {', '.join(parts)}; "
             "one set of training images (train-images-idx3-ubyte) is needed."
         )
     table = _part(folder, files, training[0], target)
-    tests = [p for p in parts if p in _TESTS]
+    tests = [p for p in parts if p in TESTS]
     if tests:
         test = _part(folder, files, tests[0], target)
         if test.x is not None and table.x is not None and test.x.shape[1:] != table.x.shape[1:]:
@@ -98,12 +126,5 @@ def _part(folder: str, files: dict, part: str, target: str) -> Table:
             f"{folder}: {part} has images of shape {images.shape} and labels of shape "
             f"{labels.shape}; give (n, height, width) and (n,)."
         )
-    return Table(
-        x=images[..., None],
-        y=labels,
-        name=os.path.basename(os.path.normpath(folder)),
-        target=target,
-        task="classification",
-        image_shape=(*images.shape[1:], 1),
-        source=Source(folder, (files[part, "images"], files[part, "labels"])),
-    )
+    source = Source(folder, (files[part, "images"], files[part, "labels"]))
+    return dataclasses.replace(images_table(folder, images, labels, source), target=target)

@@ -63,19 +63,19 @@ def load(
         raise UsageError(f"task={task!r} is not known; {suggest(task, get_args(Task))}")
     drop = (drop,) if isinstance(drop, str) else tuple(drop)
     table = _read(source, target, weights, drop, labelled, encoding)
-    _check_inputs(table, whole=labelled)
+    check_inputs(table, whole=labelled)
     table = _with_task(table, task)
     if test is not None:
         if not isinstance(weights, str):
             weights = None
         label = table.target if table.frame is not None else None
         held = _read(test, label, weights, drop, True, encoding)
-        _check_inputs(held, whole=False)
+        check_inputs(held, whole=False)
         table = dataclasses.replace(table, test=_with_task(held, table.task))
     return table
 
 
-def _check_inputs(table: Table, whole: bool) -> None:
+def check_inputs(table: Table, whole: bool) -> None:
     """Raise DataError for infinite values and, in a `whole` table, for columns without any value.
 
     This is done on the rows as read, where row numbers are those of the file.
@@ -90,7 +90,7 @@ def _check_inputs(table: Table, whole: bool) -> None:
                 row, place = int(bad[0][0]), tuple(map(int, bad[0][1:]))
                 named = table.features[place[0]] if len(place) == 1 else str(place)
                 raise DataError(
-                    f"{table.where}: column {named!r} is infinite in row {row + 1}; "
+                    f"{table.where}: column {named!r} is infinite in row {table.first + row + 1}; "
                     "inputs must be finite: correct or remove such rows."
                 )
         return
@@ -100,8 +100,9 @@ def _check_inputs(table: Table, whole: bool) -> None:
             bad = series.is_infinite().arg_true().to_numpy()
             if len(bad):
                 raise DataError(
-                    f"{table.where}: column {series.name!r} is infinite in {rows_text(bad)}; "
-                    "inputs must be finite: correct or remove such rows."
+                    f"{table.where}: column {series.name!r} is infinite in "
+                    f"{rows_text(bad + table.first)}; inputs must be finite: correct or remove "
+                    "such rows."
                 )
             missing += int(series.is_nan().sum())
         if whole and missing == len(series):
@@ -128,12 +129,12 @@ def _read(source, target, weights, drop, labelled, encoding) -> Table:
         if is_frame(x):
             frame = as_frame(x)
             origin = Source("memory", held=(frame,) if y is None else (frame, y))
-            return _from_frame(frame, "data", origin, None, weights, drop, y is not None, y)
+            return table_of(frame, "data", origin, None, weights, drop, y is not None, y)
         return from_arrays(x, y, weights)
     if is_frame(source):
         frame = as_frame(source)
         origin = Source("memory", held=(frame,))
-        return _from_frame(frame, "data", origin, target, weights, drop, labelled)
+        return table_of(frame, "data", origin, target, weights, drop, labelled)
     return from_arrays(source, None, weights)
 
 
@@ -152,7 +153,7 @@ def _read_path(text: str, target, weights, drop, labelled, encoding) -> Table:
     if text.startswith("sql:"):
         frame, name = read_sql(text)
         origin = Source(name, held=(frame,))
-        return _from_frame(frame, name, origin, target, weights, drop, labelled)
+        return table_of(frame, name, origin, target, weights, drop, labelled)
     if not os.path.exists(text):
         known = sorted([*BUNDLED, *SYNTHETIC])
         raise DataError(f"{text!r} is neither a file nor a known data set; {suggest(text, known)}")
@@ -169,10 +170,10 @@ def _read_path(text: str, target, weights, drop, labelled, encoding) -> Table:
         return dataclasses.replace(
             from_arrays(data, name=_short(text)), source=Source(text, (text,))
         )
-    return _from_frame(data, text, Source(text, (text,)), target, weights, drop, labelled)
+    return table_of(data, text, Source(text, (text,)), target, weights, drop, labelled)
 
 
-def _from_frame(
+def table_of(
     frame: pl.DataFrame,
     name: str,
     origin: Source,

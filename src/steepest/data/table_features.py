@@ -103,10 +103,15 @@ class TableFeatures:
             columns = tuple(
                 pool.map(lambda s: choose(s, standardize, table.where), table.frame.get_columns())
             )
+        return cls.checked(columns, table.where)
+
+    @classmethod
+    def checked(cls, columns: tuple[Any, ...], where: str) -> TableFeatures:
+        """These encoders; raises DataError where none has an input."""
         if not any(c.width for c in columns):
             reasons = "; ".join(f"{c.name!r} {c.report.action}" for c in columns[:5])
             raise DataError(
-                f"{table.where}: no column is left to learn from ({reasons}); "
+                f"{where}: no column is left to learn from ({reasons}); "
                 "give columns whose values differ."
             )
         return cls(columns)
@@ -134,7 +139,7 @@ class TableFeatures:
                 if values is not None and column.width:
                     rows = values.slice(start, _BLOCK)
                     part = out[start : start + _BLOCK, at : at + column.width]
-                    column.write(rows, part, start, lambda *told: said.append(told))
+                    column.write(rows, part, table.first + start, lambda *told: said.append(told))
                 at += column.width
             return said
 

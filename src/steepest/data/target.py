@@ -10,7 +10,7 @@ import polars as pl
 
 from steepest.core.errors import DataError
 from steepest.data.dataset import Task
-from steepest.data.moments import moments
+from steepest.data.moments import Moments, moments
 
 #: A numeric target with at most so many distinct whole values is taken to be classes.
 MOST_INTEGER_CLASSES = 20
@@ -71,8 +71,11 @@ def as_series(y: np.ndarray | pl.Series) -> pl.Series:
         ) from None
 
 
-def check_target(y: np.ndarray | pl.Series, name: str, where: str) -> None:
-    """Raise DataError where target values are missing or infinite, with their rows (from 1)."""
+def check_target(y: np.ndarray | pl.Series, name: str, where: str, first: int = 0) -> None:
+    """Raise DataError where target values are missing or infinite, with their rows (from 1).
+
+    `first` is the number of the first row in a longer table.
+    """
     if isinstance(y, np.ndarray) and y.ndim > 1:
         finite = np.isfinite(y).all(axis=1)
         bad, what = np.flatnonzero(~finite), "missing or infinite"
@@ -86,7 +89,7 @@ def check_target(y: np.ndarray | pl.Series, name: str, where: str) -> None:
             bad, what = series.is_infinite().arg_true().to_numpy(), "infinite"
     if len(bad):
         raise DataError(
-            f"{where}: the target {name!r} is {what} in {rows_text(bad)}; "
+            f"{where}: the target {name!r} is {what} in {rows_text(bad + first)}; "
             "fill in these rows or remove them."
         )
 
@@ -216,17 +219,27 @@ class NumberTarget:
         """Mean and standard deviation; a constant target has scale 1."""
         values = _numbers(y, name, where)
         columns = values.reshape(len(values), -1)
-        if np.abs(columns).max(initial=0.0) > LIMIT:
+        return cls.of(name, moments(columns, weight), values.ndim == 1, standardize, where)
+
+    @classmethod
+    def of(
+        cls,
+        name: str | tuple[str, ...],
+        m: Moments,
+        scalar: bool,
+        standardize: bool,
+        where: str,
+    ) -> NumberTarget:
+        """The scaling for targets of these moments."""
+        if max(np.abs(m.low).max(), np.abs(m.high).max()) > LIMIT:
             raise DataError(
                 f"{where}: the target {name!r} has values beyond {LIMIT:g}, which cannot be "
                 "scaled; give it in larger units."
             )
         if not standardize:
-            d = columns.shape[1]
-            return cls(name, (0.0,) * d, (1.0,) * d, values.ndim == 1)
-        m = moments(columns, weight)
+            return cls(name, (0.0,) * len(m.mean), (1.0,) * len(m.mean), scalar)
         scale = np.where(m.constant | ~(m.sd > 0), 1.0, m.sd)
-        return cls(name, tuple(m.mean.tolist()), tuple(scale.tolist()), values.ndim == 1)
+        return cls(name, tuple(m.mean.tolist()), tuple(scale.tolist()), scalar)
 
     @property
     def width(self) -> int:

@@ -171,17 +171,22 @@ def drive(
     """`(carry, trace, seconds)` when every run has ended or the steps are used up.
 
     The runs must have been started with `advance.start`; `first` is the step to go on from,
-    `seconds` what went into the steps before it. With `until`, the loop is left before that step,
-    and what is running then stays so: it can go on from there.
+    `seconds` what went into the steps before it. `data` may come block by block, from an object
+    with `at(step)`, the block of a step, and `left(step)`, how many steps stay in it. With `until`,
+    the loop is left before that step, and what is running then stays so: it can go on from there.
     """
     trace = Trace(seeds=np.arange(layout.seeds), cells=layout.cells) if trace is None else trace
     began = time.perf_counter() - seconds
-    at, count, compiled = first, plan.steps_per_epoch or 64, False
+    at, wished, compiled = first, plan.steps_per_epoch or 64, False
+    fed = data if hasattr(data, "left") else None
     last = plan.steps if until is None else min(until, plan.steps)
     reason = Reason.NONE
     with Interrupt().watching() as interrupt:
         while at < last:
-            count = min(count, plan.capacity, last - at)
+            count = min(wished, plan.capacity, last - at)
+            if fed is not None:
+                count, data = min(count, fed.left(at)), None
+                data = fed.at(at)
             chunk = plan.chunk(at, count, keys)
             started = time.perf_counter()
             carry, steps, epochs = advance(spec, carry, chunk, data, held, layout)
@@ -201,7 +206,9 @@ def drive(
             if reason is not Reason.NONE or not going:
                 break
             if compiled or took < chunk_seconds:
-                count = max(1, math.ceil(count * min(chunk_seconds / took, 16)))
+                more = max(1, math.ceil(count * min(chunk_seconds / took, 16)))
+                # A chunk that was cut short tells little about how many steps take a second.
+                wished = more if count == min(wished, plan.capacity) else max(wished, more)
             compiled = True
     if reason is Reason.NONE and last == plan.steps:
         reason = Reason.MAX_STEPS

@@ -19,12 +19,14 @@ from steepest.core.trace import Trace
 from steepest.core.types import Horizon
 from steepest.data.batches import Order
 from steepest.data.dataset import Arrays
+from steepest.data.spool import Spool
 from steepest.engine.advance import Layout, measure_rows, metrics, start
 from steepest.engine.compiling import precision
 from steepest.engine.drive import Hook, Plan, drive
 from steepest.engine.mesh import place, split
 from steepest.engine.resume import Resume
 from steepest.engine.spec import Carry, RunSpec, stack
+from steepest.engine.streamed import Feed
 from steepest.objectives.objective import Batch
 
 RECORDS = 10_000
@@ -145,7 +147,7 @@ def _sets(arrays: Arrays | Sequence[Arrays]) -> Sequence[Arrays]:
 
 def _shared(arrays: Any, seeds: int, name: str) -> Any:
     """Arrays for all seeds, or a tuple with one for each seed; one data set is never a tuple."""
-    if arrays is None or isinstance(arrays, Arrays):
+    if arrays is None or isinstance(arrays, (Arrays, Spool)):
         return arrays
     if len(arrays) != seeds:
         raise UsageError(
@@ -158,8 +160,10 @@ def _placed(train: Any, seeds: tuple[int, ...], batch_size: Any) -> tuple[Any, t
     """The data on the device, and the order of each seed (none where steps see everything).
 
     Data sets of single seeds lie one after another, since mini-batches are gathered by row number;
-    for full batches they are stacked on an axis of seeds.
+    for full batches they are stacked on an axis of seeds. Rows on disk come block by block.
     """
+    if isinstance(train, Spool):
+        return Feed(train, batch_of), tuple(train.order(s) for s in seeds)
     full = batch_size == "full"
     sets = _sets(train)
     most = max(len(a.x) for a in sets)
@@ -193,6 +197,12 @@ def _placed(train: Any, seeds: tuple[int, ...], batch_size: Any) -> tuple[Any, t
     return data, orders
 
 
+def _row_bytes(train: Any) -> int:
+    if train is None:
+        return 0
+    return train.row_bytes if isinstance(train, Spool) else _sets(train)[0].x[:1].nbytes
+
+
 def run_keys(seeds: Sequence[int]) -> np.ndarray:
     """The random keys of the seeds, as `jax.random.PRNGKey` makes them, without a program."""
     return np.array([[s >> 32 & 0xFFFFFFFF, s & 0xFFFFFFFF] for s in seeds], np.uint32)
@@ -200,7 +210,7 @@ def run_keys(seeds: Sequence[int]) -> np.ndarray:
 
 def run(
     specs: Sequence[RunSpec],
-    train: Arrays | Sequence[Arrays] | None = None,
+    train: Arrays | Sequence[Arrays] | Spool | None = None,
     held: Arrays | Sequence[Arrays] | None = None,
     *,
     seeds: Sequence[int] = (0,),
@@ -222,11 +232,11 @@ def run(
 
     All specs must have the same structure: the same code and shapes, other numbers. Within a seed,
     cells share the initial weights and the order of mini-batches. `train` None means that the
-    objective is a plain function. `train` and `held` may be sequences with data for each seed, as
-    the folds of a cross-validation are; seeds may then repeat. `initial`: (params, buffers) with
-    axes (seeds, cells), instead of a random start. Give either `epochs` or `steps`; with `until`,
-    leave the loop before that step. `resume`: go on from there, with all else given as it was the
-    first time.
+    objective is a plain function; a `Spool` has its rows on disk. `train` and `held` may be
+    sequences with data for each seed, as the folds of a cross-validation are; seeds may then
+    repeat. `initial`: (params, buffers) with axes (seeds, cells), instead of a random start. Give
+    either `epochs` or `steps`; with `until`, leave the loop before that step. `resume`: go on from
+    there, with all else given as it was the first time.
     """
     specs, seeds = tuple(specs), tuple(int(s) for s in seeds)
     with precision(dtype):
@@ -259,7 +269,7 @@ def run(
             steps_per_epoch=per_epoch,
             orders=orders,
             every=every,
-            row_bytes=0 if train is None else _sets(train)[0].x[:1].nbytes,
+            row_bytes=_row_bytes(train),
             chunk_steps=chunk_steps,
         )
         groups, axis = split(len(seeds), len(specs))
@@ -268,7 +278,9 @@ def run(
         blocks = None if held is None else jax.device_put(blocks_of(held))
         if initial is not None:
             initial = tree.cast(initial, dtype)
-        fixed = jax.tree.map(lambda a: a[:1], data) if orders else data
+        resident = data.at(0) if isinstance(data, Feed) else data
+        fixed = jax.tree.map(lambda a: a[:1], resident) if orders else data
+        del resident
         alone = Layout(len(seeds), len(specs), 0)
         if resume is None:
             carry = start(stacked, keys, initial, fixed, alone)
@@ -300,7 +312,7 @@ def run(
 
 
 def measure(
-    runs: Runs, arrays: Arrays | Sequence[Arrays], which: str = "best"
+    runs: Runs, arrays: Arrays | Sequence[Arrays] | Spool, which: str = "best"
 ) -> dict[str, np.ndarray]:
     """Loss and metrics of every run on these rows (or each seed's own), each (seeds, cells)."""
     objectives = [s.objective for s in runs.specs]
@@ -309,19 +321,20 @@ def measure(
 
 
 def measure_at(
-    objectives: Sequence[Any], points: Any, arrays: Arrays | Sequence[Arrays], dtype: str
+    objectives: Sequence[Any], points: Any, arrays: Arrays | Sequence[Arrays] | Spool, dtype: str
 ) -> dict[str, np.ndarray]:
     """Loss and metrics at (params, buffers) with axes (seeds, cells), an objective a cell."""
     layout = Layout(len(jax.tree.leaves(points)[0]), len(objectives), 0)
     with precision(dtype):
         objective = stack(objectives, dtype)
-        blocks = blocks_of(arrays)
         total: Any = None
-        own = blocks.weight.ndim == 3
-        for i in range(blocks.weight.shape[-2]):
-            block = jax.tree.map(lambda a, i=i: a[:, i] if own else a[i], blocks)
-            sums = jax.device_get(measure_rows(objective, points, block, layout))
-            sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
-            total = sums if total is None else jax.tree.map(np.add, total, sums)
+        for part in arrays.pieces() if isinstance(arrays, Spool) else (arrays,):
+            blocks = blocks_of(part)
+            own = blocks.weight.ndim == 3
+            for i in range(blocks.weight.shape[-2]):
+                block = jax.tree.map(lambda a, i=i, own=own: a[:, i] if own else a[i], blocks)
+                sums = jax.device_get(measure_rows(objective, points, block, layout))
+                sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
+                total = sums if total is None else jax.tree.map(np.add, total, sums)
         found = metrics(objective, tree.cast(total, dtype), layout)
         return {k: np.asarray(v) for k, v in found.items()}
