@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from steepest.core.errors import FileError, UsageError
 from steepest.core.record import to_dict
 from steepest.engine.resume import Resume
 from steepest.engine.settings import Settings
-from steepest.store import checkpoint, run_directory
+from steepest.store import checkpoint, lock, run_directory
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run leaves what it makes, and where it goes on: None for its first step."""
+    """Where a run leaves what it makes, and where it goes on: None for its first step.
+
+    `held` is the lock that keeps other processes out, as long as this one lives.
+    """
 
     directory: Path
     described: dict[str, Any]
     came: Resume | None = None
+    held: Any = field(default=None, repr=False)
 
     @property
     def checkpoints(self) -> Path:
@@ -53,17 +57,19 @@ def begin(job: Job, table: Any, out: Path | None, overwrite: bool) -> Place:
         out or run_directory.free_directory(table.name), overwrite=overwrite
     )
     described = job.described(table)
-    checkpoint.begin(directory, run_directory.config(job.settings, job.seeds, described))
-    return Place(directory, described)
+    lock.refuse_held(directory / run_directory.CHECKPOINTS)
+    folder = checkpoint.begin(directory, run_directory.config(job.settings, job.seeds, described))
+    return Place(directory, described, held=lock.hold(folder))
 
 
 def go_on(job: Job, table: Any, directory: Path, config: dict[str, Any]) -> Place:
     """The directory of an unfinished run and its newest checkpoint; the data must be the same."""
+    held = lock.hold(directory / run_directory.CHECKPOINTS)
     checkpoint.same_rows(config, job.described(table))
     came, said = checkpoint.newest(directory / run_directory.CHECKPOINTS)
     for sentence in said:
         output.warn(sentence)
-    return Place(directory, config["data"], came)
+    return Place(directory, config["data"], came, held)
 
 
 def unfinished(directory: Path) -> dict[str, Any] | None:

@@ -16,7 +16,8 @@ from steepest.core.outcome import Outcome
 from steepest.engine.drive import Moment
 from steepest.engine.result import Fit, Fits
 from steepest.engine.settings import Settings
-from steepest.engine.train import Prepared, train_prepared
+from steepest.engine.streamed import Streamed
+from steepest.engine.train import Prepared, prepare, train_prepared
 from steepest.report.plots import curves
 from steepest.store import checkpoint, run_directory
 
@@ -37,6 +38,10 @@ def train(
         help="A column to leave out; may be repeated.", rich_help_panel="Data")] = None,
     task: Annotated[str | None, typer.Option(
         help="classification or regression, if guessed wrong.", rich_help_panel="Data")] = None,
+    memory: Annotated[str | None, typer.Option(
+        metavar="2GB", help="Stream the rows of a CSV, Parquet or IDX file, with so much memory "
+        "for them; a file that does not fit is streamed by itself.",
+        rich_help_panel="Data")] = None,
     seed: options.Seed = 0,
     seeds: Annotated[int, typer.Option(
         min=1, help="Train from this many seeds; mean and spread are shown.")] = 1,
@@ -60,7 +65,7 @@ def train(
     assert settings is not None
     config: Any = None
     where: dict[str, Any] = {"target": target, "test": test, "weights": weights, "task": task,
-             "drop": tuple(drop or ())}  # fmt: skip
+             "memory": memory, "drop": tuple(drop or ())}  # fmt: skip
     where = {k: v for k, v in where.items() if v}
     if resume is not None:
         if out is not None or overwrite:
@@ -81,12 +86,17 @@ def train(
         chosen = range(settings.seed, settings.seed + seeds)
         job = resuming.Job(data, where, settings, tuple(chosen))
     job.settings.make_optimizer()
-    ready = Prepared(job.data, job.settings, **job.where)
+    ready = prepare(job.data, job.settings, **job.where)
+    if isinstance(ready, Streamed):
+        # What was chosen by the memory that was free now decides the blocks: it is kept.
+        job.where["memory"] = ready.memory
     ready.spec(job.settings)
     if resume is None:
         place = resuming.begin(job, ready.table, out, overwrite)
     else:
         place = resuming.go_on(job, ready.table, resume, config)
+    if isinstance(ready, Streamed):
+        _encode(ready, place)
     for note in (*ready.table.notes, *ready.encoder.warnings):
         output.hint(note)
     output.hint(_opening(ready, job.settings, len(job.seeds)))
@@ -111,8 +121,18 @@ def train(
     return 3 if all(f.outcome is Outcome.DIVERGED for f in fits) else 0
 
 
+def _encode(ready: Streamed, place: resuming.Place) -> None:
+    """The encoded rows go to the disk of the run; they vanish with the process."""
+    try:
+        ready.fill(place.directory)
+    except UsageError:
+        if place.came is None:
+            checkpoint.end(place.directory)
+        raise
+
+
 def _train(
-    ready: Prepared,
+    ready: Prepared | Streamed,
     job: resuming.Job,
     place: resuming.Place,
     saver: checkpoint.Saver,
@@ -154,20 +174,20 @@ def _finished(directory: Path, json: bool) -> int:
     return 0
 
 
-def _lengths(ready: Prepared, settings: Settings) -> tuple[int, int]:
+def _lengths(ready: Prepared | Streamed, settings: Settings) -> tuple[int, int]:
     from math import ceil
 
-    rows = len(ready.train.x)
+    rows = len(ready.train)
     size = rows if settings.batch_size == "full" else min(settings.batch_size, rows)
     return ceil(settings.epochs * ceil(rows / size)), ceil(settings.epochs)
 
 
-def _metric(ready: Prepared) -> str:
+def _metric(ready: Prepared | Streamed) -> str:
     return "accuracy" if ready.encoder.task == "classification" else "r2"
 
 
-def _opening(ready: Prepared, settings: Settings, seeds: int) -> str:
-    rows = {k: len(a.x) for k, a in ready.parts.items() if a is not None}
+def _opening(ready: Prepared | Streamed, settings: Settings, seeds: int) -> str:
+    rows = {k: len(a) for k, a in ready.parts.items() if a is not None}
     shares = ", ".join(f"{output.count(n)} to {k}" for k, n in rows.items())
     what = f"{ready.encoder.outputs} classes" if ready.encoder.classes else f"{ready.table.target}"
     names = {"train": "train on", "validation": "validate", "test": "test"}
@@ -178,7 +198,7 @@ def _opening(ready: Prepared, settings: Settings, seeds: int) -> str:
     return f"{ready.table.name}: {shares}; {what}{several}; started {started}"
 
 
-def _show(bar: Progress, moment: Moment, ready: Prepared, seeds: int) -> None:
+def _show(bar: Progress, moment: Moment, ready: Prepared | Streamed, seeds: int) -> None:
     import numpy as np
 
     epochs = moment.trace.epochs
@@ -188,7 +208,7 @@ def _show(bar: Progress, moment: Moment, ready: Prepared, seeds: int) -> None:
         name = f"validation_{_metric(ready)}"
         if name in epochs:
             facts["metric"] = np.nanmedian(epochs[name][-1])
-    rows = len(ready.train.x)
+    rows = len(ready.train)
     bar.update(
         moment.step, epoch=int(moment.epoch), samples=int(moment.epoch * rows * seeds), **facts
     )

@@ -17,6 +17,7 @@ from steepest.engine.drive import Hook
 from steepest.engine.result import Fit, Fits, fits_of
 from steepest.engine.runs import run
 from steepest.engine.settings import Settings, with_recipe
+from steepest.engine.streamed import Streamed, must_stream
 
 
 class Prepared:
@@ -50,6 +51,17 @@ class Prepared:
         return settings.spec(self.encoder.inputs, self.encoder.outputs, self.encoder.task)
 
 
+def prepare(
+    data: Any, settings: Settings, *, memory: int | str | None = None, **options: Any
+) -> Prepared | Streamed:
+    """`Prepared`, or `Streamed` where `memory` is given or the file is larger than memory."""
+    if memory is None:
+        memory = must_stream(data)
+    if memory is None:
+        return Prepared(data, settings, **options)
+    return Streamed(data, settings, memory, **options)
+
+
 def train(
     model: Any = "mlp",
     data: Any = None,
@@ -59,6 +71,7 @@ def train(
     callback: Hook | None = None,
     hooks: tuple[Hook, ...] = (),
     max_seconds: float = math.inf,
+    memory: int | str | None = None,
     data_options: dict[str, Any] | None = None,
     settings: Settings | None = None,
     **changes: Any,
@@ -79,6 +92,9 @@ def train(
         one a `Fits` is returned. The split is that of `seed` for all.
       callback: called between chunks with the state of the run; `state.stop()` ends it.
       max_seconds: time after which the run ends.
+      memory: what the rows of a CSV, Parquet or IDX file may take of the memory, as bytes or as
+        `"2GB"`: they are then streamed from disk in shuffled blocks. A file that does not fit is
+        streamed by itself.
       data_options: further arguments of `data.load`, such as `target`.
       settings: a `Settings`; `changes` are applied to it.
       **changes: any field of `Settings`: learning_rate, batch_size, epochs, hidden, l2, ...
@@ -106,7 +122,7 @@ def train(
             raise UsageError(f"seeds must be at least 1, got {seeds}.")
         seeds = range(settings.seed, settings.seed + seeds)
     settings.make_optimizer()
-    ready = Prepared(data, settings, **(data_options or {}))
+    ready = prepare(data, settings, memory=memory, **(data_options or {}))
     chosen = (settings.seed,) if seeds is None else tuple(seeds)
     fits = train_prepared(
         ready,
@@ -119,7 +135,7 @@ def train(
 
 
 def train_prepared(
-    ready: Prepared,
+    ready: Prepared | Streamed,
     settings: Settings,
     seeds: Sequence[int],
     *,
