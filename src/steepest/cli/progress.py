@@ -53,12 +53,13 @@ class Progress:
         loss: Any = None,
         metric: Any = None,
         samples: int | None = None,
+        note: str = "",
     ) -> None:
-        """Say how far the run is; what is not known is left out."""
+        """Say how far the run is; what is not known is left out. `note`: instead of all facts."""
         if output.settings.quiet:
             return
         elapsed = time.monotonic() - self._started
-        facts = self._facts(epoch, loss, metric, samples, elapsed)
+        facts = note or self._facts(epoch, loss, metric, samples, elapsed)
         if self._bar is not None:
             self._bar.update(self._task, completed=min(done, self.total), facts=facts)
             return
@@ -81,6 +82,27 @@ class Progress:
         if samples and elapsed > 0:
             parts.append(f"{output.rate(samples / elapsed)} samples/s")
         return "  ".join(parts)
+
+
+class StudyProgress(Progress):
+    """The same for studies: runs done, how many diverged, and the time left.
+
+    with StudyProgress("Study") as progress:
+        study.run(show=progress.show)
+    """
+
+    def __init__(self, label: str):
+        super().__init__(1000, label=label)
+
+    def show(self, moment: Any) -> None:
+        """Say how far a study is (`study.execute.Progress`)."""
+        note = f"{output.count(moment.done)}/{output.count(moment.runs)} runs"
+        if moment.diverged:
+            note += f", {output.count(moment.diverged)} diverged"
+        elapsed = time.monotonic() - self._started
+        if self._bar is None and 0.02 < moment.share < 1:
+            note += f", {output.duration(elapsed * (1 / moment.share - 1))} left"
+        self.update(round(self.total * moment.share), note=note)
 
 
 def _bar() -> Any:
