@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from steepest.cli import options, output, resuming
+from steepest.cli import model_given, options, output, resuming
 from steepest.cli.progress import Progress
 from steepest.cli.settings import with_settings
+from steepest.cli.streaming import train_stream
 from steepest.core.errors import UsageError
 from steepest.core.outcome import Outcome
 from steepest.engine.drive import Moment
@@ -42,6 +43,10 @@ def train(
         metavar="2GB", help="Stream the rows of a CSV, Parquet or IDX file, with so much memory "
         "for them; a file that does not fit is streamed by itself.",
         rich_help_panel="Data")] = None,
+    stream: Annotated[bool, typer.Option(
+        "--stream", help="Learn from rows as they come (DATA may be - for standard input), "
+        "reporting the accuracy before each is learned from, until they end or Ctrl-C.",
+        rich_help_panel="Data")] = False,
     seed: options.Seed = 0,
     seeds: Annotated[int, typer.Option(
         min=1, help="Train from this many seeds; mean and spread are shown.")] = 1,
@@ -67,6 +72,15 @@ def train(
     where: dict[str, Any] = {"target": target, "test": test, "weights": weights, "task": task,
              "memory": memory, "drop": tuple(drop or ())}  # fmt: skip
     where = {k: v for k, v in where.items() if v}
+    if stream:
+        if data is None or resume is not None or seeds > 1:
+            raise UsageError("--stream needs DATA (a file, or -), and no --resume or --seeds.")
+        return train_stream(
+            data, where, (given or {}) | {"seed": seed}, out, overwrite,
+            float("inf") if max_seconds is None else max_seconds, json,
+        )  # fmt: skip
+    if data == model_given.STREAM:
+        raise UsageError("rows on standard input are learned from as they come: add --stream.")
     if resume is not None:
         if out is not None or overwrite:
             raise UsageError("--resume goes on in its own directory: leave out --out, --overwrite.")

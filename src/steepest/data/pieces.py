@@ -310,3 +310,10 @@ def check_memory(text: str | int) -> int:
     if not size >= 1e6 or math.isinf(size):
         raise UsageError(f"memory={text!r} is too little; give at least 1MB.")
     return int(size)
+
+
+def known_labels(encoder: Any, table: Table) -> np.ndarray:
+    """Which rows have a target of a class that the encoder knows; for numbers, all."""
+    if encoder.classes is None or table.y is None:
+        return np.ones(table.rows, bool)
+    return encoder.to.index(table.y) >= 0

@@ -150,8 +150,8 @@ class ClassTarget:
         """The number of classes."""
         return len(self.classes)
 
-    def transform(self, y: np.ndarray | pl.Series, dtype, where: str) -> np.ndarray:
-        """int32 class indices; raises DataError for a label that training has not seen."""
+    def index(self, y: np.ndarray | pl.Series) -> np.ndarray:
+        """int32 class indices, -1 for a label that training has not seen."""
         series = as_series(y)
         if series.dtype == pl.Boolean and self.dtype == "string":
             series = series.cast(pl.String)
@@ -160,7 +160,7 @@ class ClassTarget:
             series = series.replace_strict(
                 ["true", "false"], [True, False], default=None, return_dtype=pl.Boolean
             )
-        index = (
+        return (
             series.cast(_DTYPES[self.dtype], strict=False)
             .replace_strict(
                 pl.Series(self.classes, dtype=_DTYPES[self.dtype]),
@@ -171,6 +171,10 @@ class ClassTarget:
             .fill_null(-1)
             .to_numpy()
         )
+
+    def transform(self, y: np.ndarray | pl.Series, dtype, where: str) -> np.ndarray:
+        """int32 class indices; raises DataError for a label that training has not seen."""
+        series, index = as_series(y), self.index(y)
         unknown = np.flatnonzero(index < 0)
         if len(unknown):
             raise DataError(

@@ -158,4 +158,9 @@ def train_prepared(
         **how,
     )
     found: list[Fit] = fits_of(runs, settings, ready.encoder, ready.parts)
+    if isinstance(ready, Streamed):
+        # What looks at single rows later has to do with a block of them.
+        some = next(ready.train.pieces())
+        for fit in found:
+            fit.parts = fit.parts | {"train": some}
     return Fits(found, runs.seconds)
