@@ -16,6 +16,8 @@ _HOME = {
     "Fit": "engine.result",
     "Fits": "engine.result",
     "FormulaError": "core.errors",
+    "GridSearchCV": "estimators.search",
+    "HalvingSearchCV": "estimators.search",
     "Lasso": "estimators.linear",
     "LeastSquares": "engine.least_squares",
     "LinearRegression": "estimators.linear",
@@ -26,10 +28,15 @@ _HOME = {
     "Minimum": "engine.minimum",
     "MissingExtraError": "core.errors",
     "Outcome": "core.outcome",
+    "RandomizedSearchCV": "estimators.search",
     "Reason": "core.outcome",
     "Ridge": "estimators.linear",
+    "SGDClassifier": "estimators.sgd",
+    "SGDRegressor": "estimators.sgd",
     "Settings": "engine.settings",
     "SteepestError": "core.errors",
+    "Study": "study.study",
+    "StudyResult": "study.result",
     "Trace": "core.trace",
     "UsageError": "core.errors",
     "function": "functions.function",
@@ -74,7 +81,11 @@ if TYPE_CHECKING:
         Ridge,
     )
     from steepest.estimators.mlp import MLPClassifier, MLPRegressor
+    from steepest.estimators.search import GridSearchCV, HalvingSearchCV, RandomizedSearchCV
+    from steepest.estimators.sgd import SGDClassifier, SGDRegressor
     from steepest.functions.function import function
+    from steepest.study.result import StudyResult
+    from steepest.study.study import Study
 
 
 def __getattr__(name: str) -> Any:
