@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
@@ -36,23 +37,30 @@ def predict(
 ) -> int:  # fmt: skip
     """Predict the target for each row of a file, with a trained model."""
     to = _where(out, file)
-    from steepest.data.sources import load
     from steepest.store import run_directory
 
     trained = run_directory.load(model)
     _check(trained, probabilities)
-    with model_given.rows_in(file) as path:
-        table = load(path, target=trained.encoder.target, labelled=False)
-        blocks = _blocks(trained, table, probabilities)
-        if to.endswith(PARQUET):
-            _write_parquet(to, blocks)
-        else:
-            _write_csv(to, blocks)
-        for sentence in trained.encoder.warnings:
-            output.warn(model_given.named(sentence, path))
+    done = _Done()
+    tables = model_given.rows_to_predict(file, trained.encoder.target)
+    blocks = _blocks(trained, tables, probabilities, done)
+    if to.endswith(PARQUET):
+        _write_parquet(to, blocks)
+    else:
+        _write_csv(to, blocks)
+    for sentence in trained.encoder.warnings:
+        output.warn(model_given.named(sentence, done.path))
     if to != model_given.STREAM:
-        output.hint(f"{output.count(table.rows)} predictions are in {to}.")
+        output.hint(f"{output.count(done.rows)} predictions are in {to}.")
     return 0
+
+
+@dataclass
+class _Done:
+    """How many rows were predicted, and from where they came."""
+
+    rows: int = 0
+    path: str = model_given.NAME
 
 
 def _where(out: str | None, file: str) -> str:
@@ -79,12 +87,17 @@ def _spelled(target: str | tuple[str, ...] | None) -> str:
     return ", ".join(map(repr, names))
 
 
-def _blocks(trained: Trained, table: Table, probabilities: bool) -> Iterator[pl.DataFrame]:
+def _blocks(
+    trained: Trained, tables: Iterable[Table], probabilities: bool, done: _Done
+) -> Iterator[pl.DataFrame]:
     import numpy as np
 
-    for first in range(0, table.rows, BLOCK_ROWS):
-        rows = table.take(np.arange(first, min(first + BLOCK_ROWS, table.rows)))
-        yield _frame(trained, rows, probabilities)
+    for table in tables:
+        done.path = table.where
+        for first in range(0, table.rows, BLOCK_ROWS):
+            rows = table.take(np.arange(first, min(first + BLOCK_ROWS, table.rows)))
+            yield _frame(trained, rows, probabilities)
+            done.rows += rows.rows
 
 
 def _frame(trained: Trained, rows: Table, probabilities: bool) -> pl.DataFrame:
@@ -109,6 +122,7 @@ def _write_csv(to: str, blocks: Iterator[pl.DataFrame]) -> None:
     with opened as file:
         for i, block in enumerate(blocks):
             block.write_csv(file, include_header=i == 0)
+            file.flush()
 
 
 def _write_parquet(to: str, blocks: Iterator[pl.DataFrame]) -> None:

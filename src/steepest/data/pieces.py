@@ -166,7 +166,9 @@ def read_csv(file: IO[bytes], name: str, size: int, live: bool = False) -> Itera
         raise DataError(f"{name} ends its lines by \\r alone; save it with usual line ends.")
     if not head:
         raise DataError(f"{name} is empty; give a table with a header and rows.")
-    dialect = delimited.dialect_of(name, head, head)
+    # A last line that is cut off would be one with too few fields.
+    whole = head[: head.rfind(b"\n") + 1] or head
+    dialect = delimited.dialect_of(name, whole if live else head, head)
     reader = _Reader(name, dialect)
     rest, ended = head, False
     skip = dialect.header
