@@ -12,6 +12,7 @@ import typer
 from steepest.cli import options
 from steepest.core.record import replace
 from steepest.engine.settings import Settings, with_recipe
+from steepest.engine.train import takes_auto
 
 PANELS = {
     "Model": ("model", "hidden", "activation", "initializer", "norm", "dropout"),
@@ -32,10 +33,11 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """`command(..., settings)` as a Typer command that has an option for each field of `Settings`.
 
     The wrapped function gets the `Settings` made from the options that were given, and where it
-    has an argument `given`, those options alone besides.
+    has an argument `given`, those options alone besides; with `auto`, whether the learning rate is
+    to be found.
     """
     declared = inspect.signature(command, eval_str=True).parameters
-    own = [p for p in declared.values() if p.name not in ("settings", "given")]
+    own = [p for p in declared.values() if p.name not in ("settings", "given", "auto")]
     fields = [f for f in dataclasses.fields(Settings) if f.name not in HIDDEN]
     taken = {p.name for p in own}
     made = [_parameter(f) for f in fields if FLAGS.get(f.name, f.name) not in taken]
@@ -49,6 +51,9 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 changes[f.name] = read(f.name, value)
         if "given" in declared:
             mine["given"] = dict(changes)
+        auto = takes_auto(changes)
+        if "auto" in declared:
+            mine["auto"] = auto
         if "seed" in mine:
             changes["seed"] = mine["seed"]
         return command(**mine, settings=replace(Settings(), **with_recipe(changes)))
@@ -71,6 +76,8 @@ def read(name: str, value: Any) -> Any:
         return found[0] if len(found) == 1 else found
     if name == "batch_size":
         return value if value == "full" else options.integers(value, option)[0]
+    if name == "learning_rate":
+        return value if value == "auto" else options.floats(value, option, length=1)[0]
     if name in LISTS:
         return tuple(options.pairs(value, LISTS[name]).items())
     return value
@@ -87,6 +94,8 @@ def _parameter(f: dataclasses.Field) -> inspect.Parameter:
     declared = (option,)
     if isinstance(f.default, bool):
         kind, declared = bool, (f"{option}/--no-{name.replace('_', '-')}",)
+    elif f.name == "learning_rate":
+        text = f"{help_}, or auto"
     elif f.metadata.get("role") == "number":
         kind = float
     elif f.name == "every":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,9 @@ from steepest.cli.settings import with_settings
 from steepest.cli.streaming import train_stream
 from steepest.core.errors import UsageError
 from steepest.core.outcome import Outcome
+from steepest.core.record import replace
+from steepest.data.dataset import Arrays
+from steepest.engine.auto_rate import tune_rate
 from steepest.engine.drive import Moment
 from steepest.engine.result import Fit, Fits
 from steepest.engine.settings import Settings
@@ -65,6 +69,7 @@ def train(
     json: options.Json = False,
     settings: Settings | None = None,
     given: dict[str, Any] | None = None,
+    auto: bool = False,
 ) -> int:  # fmt: skip
     """Train a model on data by gradient descent, and keep the best one."""
     assert settings is not None
@@ -105,6 +110,11 @@ def train(
         # What was chosen by the memory that was free now decides the blocks: it is kept.
         job.where["memory"] = ready.memory
     ready.spec(job.settings)
+    if auto and resume is None:
+        tuned = tune_rate(ready, job.settings, runs=len(job.seeds))
+        output.hint(str(tuned))
+        found = replace(job.settings, learning_rate=tuned.rate)
+        job = dataclasses.replace(job, settings=found)
     if resume is None:
         place = resuming.begin(job, ready.table, out, overwrite)
     else:
@@ -174,7 +184,7 @@ def _train(
 
 def _wrong(fits: Fits) -> tuple[Any, ...]:
     """What is wrong with the best fit; measured only where the record alone is suspicious."""
-    if not fits.best.diagnose(deep=False):
+    if not isinstance(fits.best.parts.get("train"), Arrays) or not fits.best.diagnose(deep=False):
         return ()
     return tuple(fits.best.diagnose())
 

@@ -13,6 +13,7 @@ from steepest.core.errors import UsageError
 from steepest.core.outcome import Outcome
 from steepest.core.record import swap
 from steepest.core.types import Horizon
+from steepest.data.dataset import Arrays
 from steepest.diagnose import curve as curves
 from steepest.diagnose import rows
 from steepest.diagnose.flow import Layer, flow
@@ -65,7 +66,11 @@ class Case:
     def of_fit(cls, fit: Any, parts: dict[str, Any] | None = None) -> Case:
         """The case of a `Fit`; `parts`: its training, validation and test rows, as arrays."""
         parts = parts or fit.parts
-        if not parts or parts.get("train") is None:
+        if parts and not isinstance(parts["train"], Arrays):
+            raise UsageError(
+                "diagnose needs the rows in memory; train on fewer rows to find out what is wrong."
+            )
+        if not parts:
             raise UsageError("diagnose needs the rows of the run: call it on a fresh fit, or "
                              "give data=, the data that was trained on.")  # fmt: skip
         seed = int(np.flatnonzero(np.asarray(fit.trace.seeds) == fit.seed)[0])
@@ -109,11 +114,6 @@ class Case:
     def train(self) -> Any:
         """The training rows."""
         return self.parts["train"]
-
-    @property
-    def held(self) -> Any:
-        """Validation rows, else test rows, else None."""
-        return self.parts.get("validation") or self.parts.get("test")
 
     @property
     def batch_size(self) -> int:

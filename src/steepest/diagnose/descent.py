@@ -12,8 +12,9 @@ from steepest.diagnose.finding import Finding
 
 PEAK = 3.0
 """The mean loss of an epoch over that of the first step, from which on the run was thrown off."""
-FALLING = 0.08
-"""Share of the whole decrease that came in the last quarter, from which on a run was not done."""
+FALLING, FALLING_EARLY = 0.1, 0.08
+"""Share of the whole decrease that a quarter of the run adds, from which on a run was not done; the
+second where the run had fewer than eight epochs."""
 PACE = 2e-4
 """Relative change of the weights a step at the start, below which learning is too slow."""
 SETTLED = 0.04
@@ -90,7 +91,8 @@ def slow(case: Case, deep: bool) -> Finding | None:
     falling = curve.falling
     if deep and not curve.by_epoch and not crawling:
         falling = max(falling, _by_gradient(case))
-    unfinished = falling > FALLING or (crawling and curve.drop < 0.5)
+    least = FALLING if curve.by_epoch else FALLING_EARLY
+    unfinished = falling > least or (crawling and curve.drop < 0.5)
     if not unfinished or (curve.end > curve.start and not crawling):
         return None
     turn = case.turn
@@ -140,13 +142,15 @@ def noise_floor(case: Case, deep: bool) -> Finding | None:
         return None
     if case.settings.average is not None or curve.end <= 0:
         return None
-    excess = case.excess
-    share = 0.0 if excess is None else min(excess / curve.end, 1.0)
     kept = case.kept("loss") + case.penalty(case.params)
-    if not case.settings.dropout and curve.by_epoch and np.isfinite(kept):
+    if case.excess is None or not kept > 0:
+        return None
+    # Noise grows with the loss, so its share at the weights kept is that on the way, too.
+    share = min(case.excess / kept, 1.0)
+    if not case.settings.dropout and curve.by_epoch:
         # The best weights were passed on the way, so the loss at them is what noise adds to.
         share = max(share, 1 - kept / curve.end)
-    if share < 0.45 or curve.end < 0.05 * curve.start:
+    if share < 0.35 or curve.end < 0.05 * curve.start:
         return None
     noise = case.noise
     assert noise is not None
@@ -155,7 +159,7 @@ def noise_floor(case: Case, deep: bool) -> Finding | None:
         f"The loss has settled at {curve.end:.3g}, and about {100 * share:.0f} % of that is kept "
         f"up by the noise of mini-batches of {case.batch_size} at the learning rate "
         f"{rates[-1]:.3g}: let the rate fall, average the weights, or take larger batches.",
-        {"excess": excess, "end": curve.end, "learning_rate": float(rates[-1]),
+        {"excess": case.excess, "share": share, "end": curve.end, "learning_rate": float(rates[-1]),
          "batch_size": case.batch_size, "noise_scale": noise.to_dict()},
         ({"schedule": "cosine"}, {"average": 0.99}, {"batch_size": 4 * case.batch_size}),
         0.4,

@@ -175,7 +175,7 @@ def noisy(table: Table, rng: np.random.Generator) -> Made:
     x = rng.standard_normal((600, 10))
     y = x @ rng.standard_normal(10) + 1.0 * rng.standard_normal(600)
     made = Table(x=x, y=y, name=table.name, task="regression", target="y")
-    return made, {"model": "linear", "optimizer": "sgd", "learning_rate": 0.1, "batch_size": 2,
+    return made, {"model": "linear", "optimizer": "sgd", "learning_rate": 0.12, "batch_size": 2,
                   "epochs": 60}  # fmt: skip
 
 

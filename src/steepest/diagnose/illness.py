@@ -59,7 +59,7 @@ STUCK = ("learning_rate_too_small", "too_few_epochs", "underfitting", "noise_flo
 THROWN = ("learning_rate_too_large", "dead_units", "overfitting", *STUCK)
 
 CAUSES: dict[str, tuple[str, ...]] = {
-    "not_finite_at_start": (),
+    "not_finite_at_start": ("symmetric_initialisation", "exploding_gradients", *THROWN),
     "unscaled_data": (*THROWN, "saturated_units", "exploding_gradients", "vanishing_gradients"),
     "symmetric_initialisation": (*STUCK, "vanishing_gradients", "dead_units"),
     "exploding_gradients": THROWN,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -36,7 +35,7 @@ class Slice:
     kind: str
 
 
-@partial(jax.jit, static_argnames=())
+@jax.jit
 def _losses(objective, centre, directions, buffers, batch, positions):
     flat, unravel = ravel_pytree(centre)
 

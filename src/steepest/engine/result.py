@@ -34,6 +34,7 @@ class Fit(Trained):
                       there are no such rows. Regression metrics are in the units of the target.
     trace:            what was recorded.
     parts:            the training, validation and test rows, encoded.
+    tuned:            how `learning_rate="auto"` was chosen (`auto_rate.Tuned`), else None.
     """
 
     settings: Settings
@@ -51,6 +52,7 @@ class Fit(Trained):
     test: Metrics | None = None
     sizes: dict[str, int] = field(default_factory=dict)
     parts: dict[str, Arrays | None] = field(default_factory=dict)
+    tuned: Any = None
 
     @property
     def success(self) -> bool:

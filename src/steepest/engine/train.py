@@ -13,6 +13,7 @@ from steepest.core.record import replace
 from steepest.data.dataset import Arrays, Table
 from steepest.data.encode import Encoder
 from steepest.data.sources import load
+from steepest.engine.auto_rate import tune_rate
 from steepest.engine.drive import Hook
 from steepest.engine.result import Fit, Fits, fits_of
 from steepest.engine.runs import run
@@ -33,7 +34,7 @@ class Prepared:
         if self.table.y is None:
             raise UsageError(f"{self.table.name} has no target to learn; name one with target=.")
         parts = self.table.split(settings.validation, settings.test, settings.seed)
-        self.encoder = Encoder.fit(parts.train, standardize=settings.standardize)
+        self.encoder = Encoder.fit(parts.train, settings.standardize, settings.embeds)
         dtype = np.dtype(settings.dtype)
         self.train: Arrays = self.encoder.transform(parts.train, dtype)
         self.validation, self.test = (
@@ -48,7 +49,7 @@ class Prepared:
 
     def spec(self, settings: Settings):
         """The run that these settings describe, on this data."""
-        return settings.spec(self.encoder.inputs, self.encoder.outputs, self.encoder.task)
+        return settings.spec_for(self.encoder)
 
 
 def prepare(
@@ -98,6 +99,7 @@ def train(
       data_options: further arguments of `data.load`, such as `target`.
       settings: a `Settings`; `changes` are applied to it.
       **changes: any field of `Settings`: learning_rate, batch_size, epochs, hidden, l2, ...
+        `learning_rate="auto"` finds one by curvature or a short sweep (`engine.auto_rate`).
 
     Returns: a `Fit`, or `Fits` for several seeds.
     Raises: UsageError for a setting, DataError for data that cannot work, before anything compiles.
@@ -112,6 +114,7 @@ def train(
         changes["optimizer"] = optimizer
     if not isinstance(model, str) or model != "mlp":
         changes["model"] = model
+    auto = takes_auto(changes)
     settings = (
         replace(Settings(), **with_recipe(changes))
         if settings is None
@@ -124,6 +127,9 @@ def train(
     settings.make_optimizer()
     ready = prepare(data, settings, memory=memory, **(data_options or {}))
     chosen = (settings.seed,) if seeds is None else tuple(seeds)
+    tuned = tune_rate(ready, settings, runs=len(chosen)) if auto else None
+    if tuned is not None:
+        settings = replace(settings, learning_rate=tuned.rate)
     fits = train_prepared(
         ready,
         settings,
@@ -131,7 +137,23 @@ def train(
         hooks=hooks + ((callback,) if callback else ()),
         max_seconds=max_seconds,
     )
+    for fit in fits:
+        fit.tuned = tuned
     return fits if seeds is not None and len(chosen) > 1 else fits[0]
+
+
+def takes_auto(changes: dict[str, Any]) -> bool:
+    """Take `learning_rate="auto"` out of `changes`; whether it was there.
+
+    It counts as no choice of one's own: the rest of the recipe stays.
+    """
+    rate = changes.get("learning_rate")
+    if not isinstance(rate, str):
+        return False
+    if rate != "auto":
+        raise UsageError(f"learning_rate={rate!r} must be a number or 'auto'.")
+    del changes["learning_rate"]
+    return True
 
 
 def train_prepared(
