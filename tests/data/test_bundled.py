@@ -1,10 +1,16 @@
 """The bundled sets are those of scikit-learn, value by value."""
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import sklearn.datasets
 
+from steepest.data import bundled as bundled_module
 from steepest.data import load
+from steepest.data.dataset import Source
 
 SHAPES = {
     "iris": (150, 4, 3),
@@ -42,3 +48,26 @@ def test_fingerprint_is_that_of_the_rows():
 
 def test_digits_know_their_image_shape():
     assert load("digits").image_shape == (8, 8, 1)
+
+
+def test_the_digits_need_no_import_of_scikit_learn_and_are_the_same():
+    code = """
+import sys
+from steepest.data.sources import load
+print(load("digits").source.fingerprint["sha256"], "sklearn" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    digest, imported = done.stdout.split()
+    assert imported == "False"
+    data = sklearn.datasets.load_digits()
+    assert digest == Source("digits", held=(data.data, data.target)).fingerprint["sha256"]
+    table = load("digits")
+    np.testing.assert_array_equal(table.x, data.data)
+    np.testing.assert_array_equal(table.y, data.target)
+    assert list(table.features) == list(data.feature_names)
+
+
+def test_digits_that_lie_elsewhere_come_from_the_loader(monkeypatch, tmp_path):
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    assert bundled_module._digits() is None

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 
 from steepest.data.dataset import Source, Table
@@ -24,12 +29,10 @@ def bundled(name: str) -> Table:
     >>> bundled("wine")
     Table('wine', 178 rows, 13 features, target='cultivar', task='classification')
     """
-    # scikit-learn takes 0.6 s to import, so it is imported by those who ask for its data.
-    import sklearn.datasets
-
-    loader, target, task = BUNDLED[name]
-    options = {"scaled": False} if name == "diabetes" else {}
-    data = getattr(sklearn.datasets, loader)(**options)
+    _, target, task = BUNDLED[name]
+    data = _digits() if name == "digits" else None
+    if data is None:
+        data = _by_scikit_learn(name)
     y = np.asarray(data.target)
     if task == "classification" and name != "digits":
         y = np.asarray(data.target_names)[y]
@@ -42,4 +45,31 @@ def bundled(name: str) -> Table:
         features=tuple(str(f) for f in data.feature_names),
         image_shape=(8, 8, 1) if name == "digits" else None,
         source=Source(name, held=(data.data, y)),
+    )
+
+
+def _by_scikit_learn(name: str) -> Any:
+    import sklearn.datasets
+
+    options = {"scaled": False} if name == "diabetes" else {}
+    return getattr(sklearn.datasets, BUNDLED[name][0])(**options)
+
+
+def _digits() -> Any:
+    """The digits from scikit-learn's own file; None where it lies elsewhere in that version.
+
+    They are what a first run trains on, and importing scikit-learn takes longer than that run.
+    """
+    package = importlib.util.find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        return None
+    file = Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    if not file.is_file():
+        return None
+    rows = np.loadtxt(file, delimiter=",")
+    if rows.ndim != 2 or rows.shape[1] != 65:
+        return None
+    names = [f"pixel_{i}_{j}" for i in range(8) for j in range(8)]
+    return SimpleNamespace(
+        data=np.ascontiguousarray(rows[:, :-1]), target=rows[:, -1].astype(int), feature_names=names
     )
