@@ -35,8 +35,11 @@ class ArrayFeatures:
     standardized: bool = True
 
     @classmethod
-    def fit(cls, table: Table, standardize: bool = True) -> ArrayFeatures:
-        """Mean and standard deviation over the rows, weighted where the rows have weights."""
+    def fit(cls, table: Table, standardize: bool = True, embed: bool = False) -> ArrayFeatures:
+        """Mean and standard deviation over the rows, weighted where the rows have weights.
+
+        There is nothing to `embed` in arrays of numbers.
+        """
         x = numeric(table)
         if x.ndim == 1 or 0 in x.shape:
             raise DataError(
@@ -98,6 +101,11 @@ class ArrayFeatures:
     def inputs(self) -> tuple[int, ...]:
         """The shape of one encoded row."""
         return (self.shape[0] + len(self.flagged),) if len(self.shape) == 1 else self.shape
+
+    @property
+    def codes(self) -> tuple[tuple[int, int], ...]:
+        """No input is a code."""
+        return ()
 
     @property
     def report(self) -> list[ColumnReport]:

@@ -28,6 +28,8 @@ TAIL = 8.0
 BEND = 3.0
 #: The most frequent so many categories get an input each; the others share one.
 MOST_LEVELS = 64
+#: Where categories are embedded, so many have a code of their own.
+MOST_CODES = 10_000
 _SAMPLE = 1 << 16
 _NORMAL_IQR = 1.3489795003921634  # interquartile range of the standard normal distribution
 
@@ -37,6 +39,11 @@ class Column:
 
     kind: ClassVar[str]
     name: str
+
+    @property
+    def codes(self) -> int:
+        """How many codes the column's single input may be; 0 where inputs are numbers."""
+        return 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the fields are numbers, strings, or tuples of them."""
@@ -212,8 +219,7 @@ class Category(Column):
         """The encoder for these distinct levels, or None for a column that never varies."""
         if len(levels) + marked < 2:
             return None
-        counts = pl.DataFrame({"level": levels, "times": times})
-        ranked = counts.sort(["times", "level"], descending=[True, False])["level"]
+        ranked = ranking(levels, times)
         return cls(name, tuple(ranked.head(MOST_LEVELS)), len(levels) > MOST_LEVELS, marked)
 
     @property
@@ -232,22 +238,10 @@ class Category(Column):
 
     def write(self, series: pl.Series, out: np.ndarray, first: int, warn: Warn) -> None:
         """Ones into `out`, a row each."""
-        try:
-            text = series.cast(pl.String)
-        except pl.exceptions.PolarsError:
-            text = pl.repeat(None, len(series), dtype=pl.String, eager=True)
+        text = words(series)
         unknown = len(self.levels) if self.other else -1
         missing = len(self.levels) + self.other if self.marked else -2
-        place = (
-            text.replace_strict(
-                pl.Series(self.levels, dtype=pl.String),
-                pl.Series(range(len(self.levels)), dtype=pl.Int32),
-                default=-1,
-                return_dtype=pl.Int32,
-            )
-            .fill_null(-1)
-            .to_numpy()
-        )
+        place = places(text, self.levels)
         strange = place < 0
         if strange.any():
             absent = text.is_null().to_numpy()
@@ -276,6 +270,75 @@ class Category(Column):
                 "they count as of no category.",
                 f"missing {self.name}",
             )
+
+
+@dataclass(frozen=True)
+class Coded(Column):
+    """One input, the code of the row's category, which a model looks up in a learned table.
+
+    Code 1 is the most frequent of the `levels`, and so on; 0 stands for missing values and for
+    categories that are rarer, or that training never had.
+    """
+
+    kind: ClassVar[str] = "coded"
+    name: str
+    levels: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, name: str, levels: pl.Series, times: pl.Series) -> Coded:
+        """The encoder for these distinct levels."""
+        # What occurs once says nothing by itself; such rows teach what stands for all others.
+        often = times > 1
+        if int(often.sum()) > 1:
+            levels, times = levels.filter(often), times.filter(often)
+        return cls(name, tuple(ranking(levels, times).head(MOST_CODES)))
+
+    @property
+    def width(self) -> int:
+        return 1
+
+    @property
+    def codes(self) -> int:
+        return 1 + len(self.levels)
+
+    @property
+    def report(self) -> ColumnReport:
+        """The number of categories, and the first of them."""
+        shown = ", ".join(self.levels[:4]) + ", ..."
+        action = f"a learned embedding for each of {len(self.levels)} categories ({shown}), and one"
+        return ColumnReport(self.name, self.kind, f"{action} for all others and missing", 1)
+
+    def write(self, series: pl.Series, out: np.ndarray, first: int, warn: Warn) -> None:
+        """Codes into `out[:, 0]`."""
+        out[:, 0] = places(words(series), self.levels) + 1
+
+
+def ranking(levels: pl.Series, times: pl.Series) -> pl.Series:
+    """The levels, most frequent first; equally frequent ones in alphabetical order."""
+    counts = pl.DataFrame({"level": levels, "times": times})
+    return counts.sort(["times", "level"], descending=[True, False])["level"]
+
+
+def words(series: pl.Series) -> pl.Series:
+    """Values as text, null where they have no such form."""
+    try:
+        return series.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return pl.repeat(None, len(series), dtype=pl.String, eager=True)
+
+
+def places(text: pl.Series, levels: tuple[str, ...]) -> np.ndarray:
+    """The place of each value among the levels, -1 for others and null."""
+    return (
+        text.replace_strict(
+            pl.Series(levels, dtype=pl.String),
+            pl.Series(range(len(levels)), dtype=pl.Int32),
+            default=-1,
+            return_dtype=pl.Int32,
+        )
+        .fill_null(-1)
+        .to_numpy()
+    )
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,11 @@ class Encoder:
     _told: set[str] = field(default_factory=set, repr=False)
 
     @classmethod
-    def fit(cls, table: Table, standardize: bool = True) -> Encoder:
+    def fit(cls, table: Table, standardize: bool = True, embed: bool = False) -> Encoder:
         """An encoder for tables like this one; raises DataError where nothing can be learned.
 
-        `standardize=False` leaves numbers in their units, inputs and targets alike.
+        `standardize=False` leaves numbers in their units, inputs and targets alike. With `embed`,
+        columns of many categories become codes, which the model has to look up (`codes`).
         """
         if not len(table):
             raise DataError(f"{table.where}: there are no rows; give at least two.")
@@ -69,7 +70,7 @@ class Encoder:
                     counted.weight,
                 )
         kind = ArrayFeatures if table.x is not None else TableFeatures
-        return cls(task, kind.fit(counted, standardize), to, table.image_shape)
+        return cls(task, kind.fit(counted, standardize, embed), to, table.image_shape)
 
     def transform(self, table: Table, dtype: Any = np.float32) -> Arrays:
         """The rows of `table` as arrays of `dtype`; the target too where the table has one."""
@@ -89,6 +90,11 @@ class Encoder:
     def inputs(self) -> tuple[int, ...]:
         """The shape of one row of x."""
         return self.features.inputs
+
+    @property
+    def codes(self) -> tuple[tuple[int, int], ...]:
+        """(place, number of codes) of each input that is a code of a category."""
+        return self.features.codes
 
     @property
     def outputs(self) -> int:

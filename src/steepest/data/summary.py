@@ -14,7 +14,16 @@ import polars as pl
 
 from steepest.core.errors import DataError
 from steepest.data.array_features import ArrayFeatures, numeric, refuse
-from steepest.data.columns import Boolean, Category, Dropped, Number, as_numbers, quartiles
+from steepest.data.columns import (
+    MOST_LEVELS,
+    Boolean,
+    Category,
+    Coded,
+    Dropped,
+    Number,
+    as_numbers,
+    quartiles,
+)
 from steepest.data.columns import refuse as refuse_number
 from steepest.data.dataset import Table
 from steepest.data.encode import Encoder
@@ -22,7 +31,7 @@ from steepest.data.moments import Sums
 from steepest.data.table_features import TableFeatures, choose
 from steepest.data.target import LIMIT, ClassTarget, NumberTarget, guess_task
 
-MOST_LEVELS = 100_000
+MOST_COUNTED = 100_000
 """Distinct values that are counted; a column with more is judged by the sample."""
 SAMPLE_ROWS = 200_000
 
@@ -33,8 +42,10 @@ class Summary:
     `share` is that of the training rows which the sample takes.
     """
 
-    def __init__(self, standardize: bool = True, share: float = 1.0, seed: int = 0):
-        self.standardize, self.share = standardize, share
+    def __init__(
+        self, standardize: bool = True, share: float = 1.0, seed: int = 0, embed: bool = False
+    ):
+        self.standardize, self.share, self.embed = standardize, share, embed
         self.rng = np.random.default_rng(seed)
         self.rows = 0
         self.columns: dict[str, _ColumnSummary] = {}
@@ -75,7 +86,7 @@ class Summary:
             values = y.astype(float)
         else:
             series = y if isinstance(y, pl.Series) else pl.Series("target", y)
-            if len(self.labels) <= MOST_LEVELS:
+            if len(self.labels) <= MOST_COUNTED:
                 counts = series.alias("level").value_counts(name="times")
                 self.labels.update(dict(zip(counts["level"], counts["times"], strict=True)))
             chosen = np.flatnonzero(self.rng.random(len(series)) < self.share)
@@ -96,7 +107,9 @@ class Summary:
             assert self.sums is not None
             features: Any = ArrayFeatures.of(like, self.sums.moments, self.standardize)
         else:
-            fitted = [c.encoder(self.standardize, like.where) for c in self.columns.values()]
+            fitted = [
+                c.encoder(self.standardize, like.where, self.embed) for c in self.columns.values()
+            ]
             features = TableFeatures.checked(tuple(fitted), like.where)
         return Encoder(task, features, to, like.image_shape)
 
@@ -159,13 +172,13 @@ class _ColumnSummary:
             return
         counts = text.drop_nulls().alias("level").value_counts(name="times")
         self.levels.update(dict(zip(counts["level"], counts["times"], strict=True)))
-        if len(self.levels) > MOST_LEVELS:
+        if len(self.levels) > MOST_COUNTED:
             self.levels = None
 
-    def encoder(self, standardize: bool, where: str) -> Any:
+    def encoder(self, standardize: bool, where: str, embed: bool) -> Any:
         """As `choose` finds it from the sample, with the figures of all rows."""
         sample = _joined(self.sample)
-        chosen = choose(sample, standardize, where)
+        chosen = choose(sample, standardize, where, embed)
         marked = self.missing > 0
         known = self.rows - self.missing
         m = self.sums.moments
@@ -177,12 +190,12 @@ class _ColumnSummary:
             if plain and constant and (varies or (marked and known and self.sums.total[0])):
                 return self._number(sample, m, marked, standardize)
             if constant and self.levels and len(self.levels) + marked > 1:
-                return self._category(marked)
+                return self._category(marked, embed)
             return chosen
         if isinstance(chosen, Number) and self.sums.total[0]:
             return self._number(sample, m, bool(self.rows > self.sums.total[0]), standardize)
-        if isinstance(chosen, Category) and self.levels is not None:
-            return self._category(marked)
+        if isinstance(chosen, (Category, Coded)) and self.levels is not None:
+            return self._category(marked, embed)
         if isinstance(chosen, Boolean):
             return Boolean(self.name, marked)
         return chosen
@@ -195,10 +208,12 @@ class _ColumnSummary:
         spread = tuple(float(v[0]) for v in (m.low, m.high, m.mean, m.sd))
         return Number.of(self.name, spread, quarters, marked, standardize)  # type: ignore[arg-type]
 
-    def _category(self, marked: bool) -> Any:
+    def _category(self, marked: bool, embed: bool) -> Any:
         assert self.levels is not None
         levels = pl.Series("level", list(self.levels), dtype=pl.String)
         times = pl.Series("times", list(self.levels.values()), dtype=pl.Int64)
+        if embed and len(levels) > MOST_LEVELS:
+            return Coded.fit(self.name, levels, times)
         found = Category.fit(self.name, levels, times, marked)
         return found or Dropped(self.name, "the same value in all training rows")
 

@@ -12,14 +12,23 @@ import numpy as np
 import polars as pl
 
 from steepest.core.errors import DataError
-from steepest.data.columns import Boolean, Category, Column, Dropped, Number, as_numbers
+from steepest.data.columns import (
+    MOST_LEVELS,
+    Boolean,
+    Category,
+    Coded,
+    Column,
+    Dropped,
+    Number,
+    as_numbers,
+)
 from steepest.data.dataset import Table
 from steepest.data.dates import Date, find_format
 from steepest.data.report import ColumnReport
 from steepest.data.text import Text
 
 KINDS: dict[str, type[Column]] = {
-    kind.kind: kind for kind in (Number, Boolean, Category, Date, Text, Dropped)
+    kind.kind: kind for kind in (Number, Boolean, Category, Coded, Date, Text, Dropped)
 }
 
 #: Columns of these names are numbers of rows, where all their values differ.
@@ -35,8 +44,8 @@ _NUMERIC = 0.95
 _BLOCK = 1 << 14
 
 
-def choose(series: pl.Series, standardize: bool, where: str) -> Any:
-    """The encoder that suits a column of the training rows."""
+def choose(series: pl.Series, standardize: bool, where: str, embed: bool = False) -> Any:
+    """The encoder that suits a column of the training rows; `embed`: codes for many categories."""
     name, dtype = series.name, series.dtype
     if series.null_count() == len(series):
         return Dropped(name, "no value in any training row")
@@ -52,11 +61,11 @@ def choose(series: pl.Series, standardize: bool, where: str) -> Any:
     elif dtype in (pl.Date, pl.Datetime, pl.Time):
         encoder = Date.fit(series, None, standardize)
     else:
-        encoder = _choose_text(series.cast(pl.String), standardize, where)
+        encoder = _choose_text(series.cast(pl.String), standardize, where, embed)
     return encoder or Dropped(name, "the same value in all training rows")
 
 
-def _choose_text(series: pl.Series, standardize: bool, where: str) -> Any:
+def _choose_text(series: pl.Series, standardize: bool, where: str, embed: bool) -> Any:
     # Distinct values are counted once; what follows looks at those only.
     counts = series.drop_nulls().alias("level").value_counts(name="times")
     levels, times = counts["level"], counts["times"]
@@ -73,6 +82,8 @@ def _choose_text(series: pl.Series, standardize: bool, where: str) -> Any:
             return Text(series.name)
         if distinct > 0.9 * n:
             return Dropped(series.name, f"a name of the row, {distinct} different in {n} rows")
+    if embed and distinct > MOST_LEVELS:
+        return Coded.fit(series.name, levels, times)
     return Category.fit(series.name, levels, times, n < len(series))
 
 
@@ -95,13 +106,15 @@ class TableFeatures:
     columns: tuple[Any, ...]
 
     @classmethod
-    def fit(cls, table: Table, standardize: bool = True) -> TableFeatures:
+    def fit(cls, table: Table, standardize: bool = True, embed: bool = False) -> TableFeatures:
         """Encoders for all columns; raises DataError where none is left to learn from."""
         assert table.frame is not None
         # NumPy and polars let go of the interpreter's lock, so threads do use the cores.
         with ThreadPoolExecutor(_threads(table)) as pool:
             columns = tuple(
-                pool.map(lambda s: choose(s, standardize, table.where), table.frame.get_columns())
+                pool.map(
+                    lambda s: choose(s, standardize, table.where, embed), table.frame.get_columns()
+                )
             )
         return cls.checked(columns, table.where)
 
@@ -120,6 +133,16 @@ class TableFeatures:
     def inputs(self) -> tuple[int, ...]:
         """The shape of one encoded row."""
         return (sum(c.width for c in self.columns),)
+
+    @property
+    def codes(self) -> tuple[tuple[int, int], ...]:
+        """(place, number of codes) of each input that is a code, for a model that embeds it."""
+        at, found = 0, []
+        for column in self.columns:
+            if column.codes:
+                found.append((at, column.codes))
+            at += column.width
+        return tuple(found)
 
     @property
     def report(self) -> list[ColumnReport]:

@@ -64,12 +64,12 @@ class Online:
                 f"no end; use one of {', '.join(ENDLESS)}."
             )
         self.settings, self.batch_size = settings, int(settings.batch_size)
-        self.encoder = Encoder.fit(first, standardize=settings.standardize)
+        self.encoder = Encoder.fit(first, settings.standardize, settings.embeds)
         self.unknown = self.rows = self.step = 0
         self.sums: Any = None
         self.last: deque[tuple[int, Any]] = deque()
         self.held: Arrays | None = None
-        spec = settings.spec(self.encoder.inputs, self.encoder.outputs, self.encoder.task)
+        spec = settings.spec_for(self.encoder)
         rule = spec.optimizer.bind(Horizon(1.0, math.inf))
         if getattr(rule, "deterministic", False):
             raise UsageError(

@@ -9,6 +9,7 @@ from steepest.core.errors import UsageError
 from steepest.core.record import number, part, record, static
 from steepest.engine.spec import RunSpec
 from steepest.engine.stop import StopRule
+from steepest.models.embedding import Embedding, width_of
 from steepest.models.registry import model as make_model
 from steepest.objectives.losses import loss as make_loss
 from steepest.objectives.objective import Objective
@@ -168,8 +169,14 @@ class Settings:
             rule = Averaged(rule, self.average)
         return rule
 
-    def make_model(self, inputs: tuple[int, ...], outputs: int) -> Any:
-        """The model, fitted to the shapes of the data."""
+    def make_model(
+        self, inputs: tuple[int, ...], outputs: int, codes: tuple[tuple[int, int], ...] = ()
+    ) -> Any:
+        """The model, fitted to the shapes of the data; with tables where inputs are `codes`."""
+        if codes:
+            columns = tuple((place, n, width_of(n)) for place, n in codes)
+            widened = inputs[0] + sum(width - 1 for _, _, width in columns)
+            return Embedding(self.make_model((widened,), outputs), columns, inputs[0])
         if not isinstance(self.model, str):
             return self.model.bind(inputs, outputs) if hasattr(self.model, "bind") else self.model
         settings: dict[str, Any] = {}
@@ -193,14 +200,30 @@ class Settings:
             settings["label_smoothing"] = self.label_smoothing
         return make_loss(name, **settings)
 
-    def spec(self, inputs: tuple[int, ...], outputs: int, task: str) -> RunSpec:
+    @property
+    def embeds(self) -> bool:
+        """Whether the model looks up codes of categories in learned tables."""
+        return isinstance(self.model, str) and self.model == "mlp"
+
+    def spec_for(self, encoder: Any) -> RunSpec:
+        """The run on data of this encoder."""
+        return self.spec(encoder.inputs, encoder.outputs, encoder.task, encoder.codes)
+
+    def spec(
+        self,
+        inputs: tuple[int, ...],
+        outputs: int,
+        task: str,
+        codes: tuple[tuple[int, int], ...] = (),
+    ) -> RunSpec:
         """The run: model, loss, penalty, optimizer and stopping rule put together.
 
-        `outputs`: number of classes, or of regression targets.
+        `outputs`: number of classes, or of regression targets. `codes`: (place, number of codes) of
+        inputs that are categories by number.
         """
         loss = self.make_loss(task, outputs)
         objective = Objective(
-            model=self.make_model(inputs, loss.outputs_for(outputs)),
+            model=self.make_model(inputs, loss.outputs_for(outputs), codes),
             loss=loss,
             penalty=Penalty(l1=self.l1, l2=self.l2),
         )

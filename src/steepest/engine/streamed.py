@@ -139,7 +139,8 @@ class Streamed:
             if summary is None:
                 most = min(SAMPLE_ROWS, int(self.memory * SAMPLE_SHARE / _row_size(piece)))
                 share = min(1.0, max(most, 1000) / self.estimated)
-                summary = Summary(self.settings.standardize, share, self.settings.seed)
+                s = self.settings
+                summary = Summary(s.standardize, share, s.seed, s.embeds)
                 self.table = piece.take(np.arange(min(piece.rows, 1000)))
                 if piece.y is None:
                     raise UsageError(f"{piece.name} has no target to learn; name one with target=.")
@@ -207,7 +208,7 @@ class Streamed:
 
     def spec(self, settings: Settings):
         """The run that these settings describe, on this data."""
-        return settings.spec(self.encoder.inputs, self.encoder.outputs, self.encoder.task)
+        return settings.spec_for(self.encoder)
 
 
 class Feed:

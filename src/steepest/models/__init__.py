@@ -1,6 +1,7 @@
 """Layer 1: models f_w(x), each a frozen record with `bind`, `init`, `forward`, `decay_mask`."""
 
 from steepest.models.custom import Custom, from_equinox, from_flax, from_nnx
+from steepest.models.embedding import Embedding
 from steepest.models.layers import ACTIVATIONS, INITIALIZERS
 from steepest.models.linear import Linear
 from steepest.models.mlp import MLP
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "MODELS",
     "Custom",
+    "Embedding",
     "Linear",
     "from_equinox",
     "from_flax",
