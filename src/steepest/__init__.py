@@ -18,9 +18,12 @@ _HOME = {
     "FormulaError": "core.errors",
     "GridSearchCV": "estimators.search",
     "HalvingSearchCV": "estimators.search",
+    "HuberRegressor": "estimators.robust",
     "Lasso": "estimators.linear",
     "LeastSquares": "engine.least_squares",
     "LinearRegression": "estimators.linear",
+    "LinearSVC": "estimators.svm",
+    "LinearSVR": "estimators.svm",
     "LogisticRegression": "estimators.linear",
     "MLPClassifier": "estimators.mlp",
     "MLPRegressor": "estimators.mlp",
@@ -28,11 +31,15 @@ _HOME = {
     "Minimum": "engine.minimum",
     "MissingExtraError": "core.errors",
     "Outcome": "core.outcome",
+    "PoissonRegressor": "estimators.robust",
+    "QuantileRegressor": "estimators.robust",
     "RandomizedSearchCV": "estimators.search",
     "Reason": "core.outcome",
     "Ridge": "estimators.linear",
     "SGDClassifier": "estimators.sgd",
     "SGDRegressor": "estimators.sgd",
+    "SVC": "estimators.svm",
+    "SVR": "estimators.svm",
     "Settings": "engine.settings",
     "SteepestError": "core.errors",
     "Study": "study.study",
@@ -81,8 +88,10 @@ if TYPE_CHECKING:
         Ridge,
     )
     from steepest.estimators.mlp import MLPClassifier, MLPRegressor
+    from steepest.estimators.robust import HuberRegressor, PoissonRegressor, QuantileRegressor
     from steepest.estimators.search import GridSearchCV, HalvingSearchCV, RandomizedSearchCV
     from steepest.estimators.sgd import SGDClassifier, SGDRegressor
+    from steepest.estimators.svm import SVC, SVR, LinearSVC, LinearSVR
     from steepest.functions.function import function
     from steepest.study.result import StudyResult
     from steepest.study.study import Study

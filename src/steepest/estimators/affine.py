@@ -63,14 +63,16 @@ class AffinePenalty:
     """R(U) = l1 sum a |U| + l2 / 2 sum b U^2: the penalty of W, said in the variables U.
 
     `a` and `b` (inputs, outputs) or (inputs, 1) are 1 / scale and 1 / scale^2, times what scaled
-    targets need. None, or a plain 0, leaves a part out of the program. Interface as
-    `objectives.Penalty`.
+    targets need. None, or a plain 0, leaves a part out of the program. With `on_bias`, (m, o), the
+    bias b = c - m U + o in units counts too: l2 / 2 |b|^2 is added, as liblinear has it. Interface
+    as `objectives.Penalty`.
     """
 
     l1: float | None = number(None, least=0, optional=True)
     l2: float | None = number(None, least=0, optional=True)
     a: Any = part(1.0)
     b: Any = part(1.0)
+    on_bias: Any = part(None)
 
     def __post_init__(self):
         set_field(self, "l1", off_if_zero(self.l1))
@@ -86,7 +88,11 @@ class AffinePenalty:
         u = params["weight"]
         if self.l2 is None:
             return jnp.zeros((), u.dtype)
-        return jnp.asarray(self.l2, u.dtype) / 2 * jnp.sum(jnp.asarray(self.b, u.dtype) * u * u)
+        total = jnp.sum(jnp.asarray(self.b, u.dtype) * u * u)
+        if self.on_bias is not None:
+            m, o = self.on_bias
+            total = total + jnp.sum(jnp.square(params["bias"] - m @ u + o))
+        return jnp.asarray(self.l2, u.dtype) / 2 * total
 
     def rough(self, params: Any, mask: Any) -> jax.Array:
         """l1 sum a |U|."""

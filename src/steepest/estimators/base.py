@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
+from collections import deque
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +15,19 @@ import jax
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_random_state
+from sklearn.utils.validation import _num_samples, check_random_state
 
 from steepest.core.errors import DivergedError, UsageError
-from steepest.core.outcome import Outcome
+from steepest.core.outcome import Outcome, Reason
 from steepest.core.record import replace
+from steepest.core.trace import Trace
 from steepest.data.dataset import Arrays
+from steepest.engine.resume import Resume
 from steepest.engine.runs import Runs, run
 from steepest.engine.spec import RunSpec
+
+READY: ContextVar[deque | None] = ContextVar("READY", default=None)
+"""Fits that a search has made, (parameters, rows, estimator or exception), in order of use."""
 
 
 @dataclass
@@ -81,6 +89,11 @@ class Estimator(BaseEstimator):
     NUMBERS: frozenset[str] = frozenset()
 
     def _job(self, X: Any, y: Any, sample_weight: Any = None, *, like: Any = None) -> Job:
+        """The job of fitting these rows; `like`, that of all rows of which these are a fold."""
+        raise NotImplementedError
+
+    def _restage(self, job: Job) -> Job:
+        """`job` on the same data with the numbers of this estimator's parameters."""
         raise NotImplementedError
 
     def _adopt(self, job: Job, runs: Runs, streams: Sequence[int] = (0,), cell: int = 0) -> None:
@@ -88,9 +101,25 @@ class Estimator(BaseEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit to rows X (rows, features) and targets y; `sample_weight` (rows,) counts rows."""
+        if self._ready_made(X):
+            return self
         job = self._job(X, y, sample_weight)
         self._adopt(job, run_jobs([[job]], self._hooks()), range(len(job.seeds)))
         return self
+
+    def _ready_made(self, X: Any) -> bool:
+        """Whether a search has fitted this candidate to this fold; it is then taken over."""
+        waiting = READY.get()
+        if not waiting:
+            return False
+        params, rows, fitted = waiting[0]
+        if rows != _num_samples(X) or repr(params) != repr(self.get_params(deep=False)):
+            return False
+        waiting.popleft()
+        if isinstance(fitted, Exception):
+            raise fitted
+        vars(self).update({k: v for k, v in vars(fitted).items() if k not in params})
+        return True
 
     def _hooks(self) -> tuple:
         shown = (_show,) if getattr(self, "verbose", False) else ()
@@ -179,6 +208,11 @@ def keep(estimator: Any, given: dict[str, Any]) -> None:
             setattr(estimator, name, value)
 
 
+def restaged(job: Job, *stages: RunSpec) -> Job:
+    """`job` with other stages."""
+    return dataclasses.replace(job, stages=stages)
+
+
 def changed(settings: Any, **changes: Any) -> Any:
     """`record.replace`, under a name that says what it does to settings."""
     return replace(settings, **changes)
@@ -192,3 +226,28 @@ def warn_worse(estimator: Any, first: float, last: float, limit: str) -> None:
         ConvergenceWarning,
         stacklevel=4,
     )
+
+
+def state_of(runs: Runs, streams: Sequence[int], cell: int) -> dict[str, np.ndarray]:
+    """The carries of these runs by path, from which `reopened` lets a later call go on."""
+    leaves = jax.tree_util.tree_leaves_with_path(runs.carry)
+    picked = list(streams)
+    return {
+        jax.tree_util.keystr(path): np.asarray(a[picked][:, cell : cell + 1]) for path, a in leaves
+    }
+
+
+def reopened(job: Job, state: dict[str, np.ndarray], calls: int) -> None:
+    """Let `job` go on from `state`, weights and optimizer's memory, as call number `calls`."""
+    state = dict(state)
+    # The runs are open again; what was best on earlier data is not best on these.
+    for path, value in state.items():
+        if path.endswith(".reason"):
+            state[path] = np.full_like(value, int(Reason.NONE))
+        elif path.endswith((".best_value", ".patience_best", ".stall_best")):
+            state[path] = np.full_like(value, np.inf)
+        elif path.endswith(("epochs", ".epoch_value", ".epoch_weight")):
+            state[path] = np.zeros_like(value)
+    # Another order and other dropout in each call, from seeds that no first call has.
+    job.seeds = tuple((s + (calls << 33)) % 2**63 for s in job.seeds)
+    job.how["resume"] = Resume(state, Trace(job.seeds), 0, 0.0)

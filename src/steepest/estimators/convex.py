@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -101,6 +102,10 @@ class LinearModel(Estimator):
         """(X, y) as scikit-learn checks them."""
         return check_fit(self, X, y, multi_output=True, y_numeric=True)
 
+    def _features(self, x: Any, fitting: bool = False) -> Any:
+        """What the model is linear in; learned from the rows when `fitting`."""
+        return x
+
     def _code(self, y: np.ndarray, weight: np.ndarray, like: Any) -> tuple[Any, int]:
         """The coding of the target, and how many outputs it needs."""
         target = like.target if like else Target.fit(y, weight, self.fit_intercept)
@@ -132,7 +137,7 @@ class LinearModel(Estimator):
             raise UsageError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
         X, y = self._rows(X, y)
         weight = check_weight(sample_weight, X.shape[0])
-        x = dense(X, self.dtype)
+        x = self._features(dense(X, self.dtype), fitting=like is None)
         width = width_for(x.shape)
         known = None if like is None else like.coding
         target, outputs = self._code(y, weight, known)
@@ -153,6 +158,11 @@ class LinearModel(Estimator):
         coding.bent = self._bent(coding)
         return Job(self._stages(coding), train, how=how, coding=coding)
 
+    def _restage(self, job):
+        coding = dataclasses.replace(job.coding)
+        coding.bent = self._bent(coding)
+        return dataclasses.replace(job, stages=self._stages(coding), coding=coding)
+
     def _stages(self, coding):
         return (self._spec(coding, self._loss(coding)),)
 
@@ -165,10 +175,16 @@ class LinearModel(Estimator):
             intercept=bool(self.fit_intercept),
         )
 
+    def _on_bias(self, coding):
+        """What `AffinePenalty` needs where the bias is penalised too; None where it is not."""
+        return None
+
     def _spec(self, coding, loss, tol=None):
         l1, l2 = self._penalties(coding)
         a, b = self._scales(coding)
-        penalty = AffinePenalty(l1=l1, l2=l2, a=a if l1 else 1.0, b=b if l2 else 1.0)
+        penalty = AffinePenalty(
+            l1=l1, l2=l2, a=a if l1 else 1.0, b=b if l2 else 1.0, on_bias=self._on_bias(coding)
+        )
         return RunSpec(
             objective=Objective(self._model(coding), loss, penalty, reduction="sum"),
             optimizer=descent(self.optimizer, bool(l1)),
@@ -202,7 +218,7 @@ class LinearModel(Estimator):
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = check_rows(self, X)
+        X = self._features(check_rows(self, X))
         return safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
 
 

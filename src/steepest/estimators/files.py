@@ -17,12 +17,21 @@ from steepest.store import model_file, run_directory
 
 HOME = {
     "ElasticNet": "linear",
+    "HuberRegressor": "robust",
     "Lasso": "linear",
     "LinearRegression": "linear",
+    "LinearSVC": "svm",
+    "LinearSVR": "svm",
     "LogisticRegression": "linear",
     "MLPClassifier": "mlp",
     "MLPRegressor": "mlp",
+    "PoissonRegressor": "robust",
+    "QuantileRegressor": "robust",
     "Ridge": "linear",
+    "SGDClassifier": "sgd",
+    "SGDRegressor": "sgd",
+    "SVC": "svm",
+    "SVR": "svm",
 }
 """Where each estimator is; a file may name these, and nothing else is ever imported for it."""
 PARTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from steepest.core.errors import DataError, UsageError
 from steepest.core.outcome import Reason
-from steepest.core.trace import Trace
 from steepest.data.dataset import Arrays
 from steepest.engine.compiling import precision
-from steepest.engine.resume import Resume
 from steepest.engine.runs import BLOCK_ROWS, Runs, bucket
 from steepest.engine.settings import Settings, with_recipe
 from steepest.estimators import base
@@ -64,6 +63,8 @@ class Perceptron(Estimator):
         Raises DivergedError, which names the learning rate and its measured limit; DataError and
         UsageError before anything compiles.
         """
+        if self._ready_made(X):
+            return self
         again = bool(self.warm_start) and hasattr(self, "_state")
         job = self._job(X, y, sample_weight, X_val=X_val, y_val=y_val,
                         like=self._kept() if again else None)  # fmt: skip
@@ -86,19 +87,8 @@ class Perceptron(Estimator):
 
     def _continue(self, job: Job) -> None:
         """Let `job` go on from the weights and the optimizer's memory of the last fit."""
-        state = dict(self._state)
-        # The runs are open again; what was best on earlier data is not best on these.
-        for path, value in state.items():
-            if path.endswith(".reason"):
-                state[path] = np.full_like(value, int(Reason.NONE))
-            elif path.endswith((".best_value", ".patience_best", ".stall_best")):
-                state[path] = np.full_like(value, np.inf)
-            elif path.endswith(("epochs", ".epoch_value", ".epoch_weight")):
-                state[path] = np.zeros_like(value)
         self._calls += 1
-        # Another order and other dropout in each call, from seeds that no first call has.
-        job.seeds = tuple((s + (self._calls << 33)) % 2**63 for s in job.seeds)
-        job.how["resume"] = Resume(state, Trace(job.seeds), 0, 0.0)
+        base.reopened(job, self._state, self._calls)
 
     def _settings(self, once: bool) -> Settings:
         given = {k: getattr(self, k) for k in SETTINGS if getattr(self, k, None) is not None}
@@ -142,6 +132,10 @@ class Perceptron(Estimator):
             "dtype": settings.dtype,
         }
         return Job((spec,), train, held, tuple(range(seed, seed + members)), how, coding)
+
+    def _restage(self, job):
+        spec = self._spec(self._settings(False), job.coding, job.train.x.shape[1])
+        return dataclasses.replace(job, stages=(spec,))
 
     def _split(self, x, y, weight, fraction):
         """Hold out a fraction of the rows, by class where each has two at least."""
@@ -194,11 +188,7 @@ class Perceptron(Estimator):
         self.n_iter_ = len(self.loss_curve_)
         self.best_epoch_ = float(np.mean(runs.carry.best_step[streams, cell])) / per
         self.loss_ = float(np.mean(runs.carry.best_value[streams, cell]))
-        leaves = jax.tree_util.tree_leaves_with_path(runs.carry)
-        self._state = {
-            jax.tree_util.keystr(path): np.asarray(a[streams][:, cell : cell + 1])
-            for path, a in leaves
-        }
+        self._state = base.state_of(runs, streams, cell)
         self._calls = getattr(self, "_calls", 0) if again else 0
         self._report()
 
