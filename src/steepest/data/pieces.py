@@ -71,7 +71,7 @@ def pieces(path: str, size: int, **options: Any) -> Iterator[Table]:
     yield from tables(frames, path, Source(path, (path,)), **options)
 
 
-def test_pieces(path: str, size: int) -> Iterator[Table]:
+def pieces_to_test(path: str, size: int) -> Iterator[Table]:
     """The test images that came with a folder of IDX files."""
     if any(part in TESTS for part, _ in idx_files(path)):
         yield from _images(path, size, "test")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -42,6 +43,7 @@ class Spool:
         self._like: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
         self._pool = ThreadPoolExecutor(1, "steepest-read")
         self._next: tuple[tuple[int, int], Future] | None = None
+        weakref.finalize(self, _close, self._files, self._pool)
 
     def __len__(self) -> int:
         return self.rows
@@ -135,6 +137,12 @@ class Spool:
                 at += n
             out[name] = array
         return Arrays(**out)
+
+
+def _close(files: dict[str, Any], pool: ThreadPoolExecutor) -> None:
+    pool.shutdown(wait=False, cancel_futures=True)
+    for file in files.values():
+        file.close()
 
 
 def _parts(arrays: Arrays) -> Iterator[tuple[str, np.ndarray]]:

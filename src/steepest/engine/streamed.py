@@ -20,7 +20,7 @@ from steepest.core.errors import DataError, UsageError
 from steepest.data.dataset import Arrays, Table
 from steepest.data.delimited import HEAD
 from steepest.data.encode import Encoder
-from steepest.data.pieces import check_memory, held_bytes, pieces, streams, test_pieces
+from steepest.data.pieces import check_memory, held_bytes, pieces, pieces_to_test, streams
 from steepest.data.sources import check_inputs
 from steepest.data.spool import Spool
 from steepest.data.summary import SAMPLE_ROWS, Summary
@@ -130,7 +130,7 @@ class Streamed:
         if self.given_test is not None:
             yield from pieces(os.fspath(self.given_test), size, **self.options)
         elif os.path.isdir(self.path):
-            yield from test_pieces(self.path, size)
+            yield from pieces_to_test(self.path, size)
 
     def _first_pass(self, task: Any) -> None:
         summary: Summary | None = None
