@@ -131,6 +131,7 @@ def train(
     curves(fits.trace, place.directory / "curves.png")
     if not saver.leaving:
         checkpoint.end(place.directory)
+    place.held.close()
     wrong = _wrong(fits)
     if json:
         summary = fits.to_dict() if len(fits) > 1 else fits.best.to_dict()
