@@ -65,7 +65,7 @@ class Online:
             )
         self.settings, self.batch_size = settings, int(settings.batch_size)
         self.encoder = Encoder.fit(first, settings.standardize, settings.embeds)
-        self.unknown = self.rows = self.step = 0
+        self.unknown = self.rows = self.step = self.held_rows = 0
         self.sums: Any = None
         self.last: deque[tuple[int, Any]] = deque()
         self.held: Arrays | None = None
@@ -110,8 +110,9 @@ class Online:
         sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
         self.sums = sums if self.sums is None else jax.tree.map(np.add, self.sums, sums)
         self.last.append((len(rows), sums))
-        while sum(n for n, _ in self.last) - self.last[0][0] >= RECENT:
-            self.last.popleft()
+        self.held_rows += len(rows)
+        while self.held_rows - self.last[0][0] >= RECENT:
+            self.held_rows -= self.last.popleft()[0]
         order = np.full((1, CAPACITY, self.batch_size), SKIP, np.int32)
         order[0, 0, : len(rows)] = np.arange(len(rows))
         chunk = Chunk(

@@ -30,6 +30,7 @@ from steepest.engine.settings import Settings
 BLOCK_SHARE, HELD_SHARE, PIECE_SHARE, SAMPLE_SHARE = 1 / 6, 1 / 8, 1 / 32, 1 / 16
 """What a block, the held-out rows, a piece of the file and the sample take of the memory."""
 LARGEST_PIECE = 1 << 24
+LEAST = 1_000_000
 
 
 def must_stream(data: Any) -> int | None:
@@ -37,7 +38,7 @@ def must_stream(data: Any) -> int | None:
     if not streams(data):
         return None
     free = free_memory()
-    return free // 4 if held_bytes(os.fspath(data)) > 0.7 * free else None
+    return max(free // 4, LEAST) if held_bytes(os.fspath(data)) > 0.7 * free else None
 
 
 def free_memory() -> int:
@@ -241,7 +242,7 @@ def uniform(seed: int, first: int, count: int) -> np.ndarray:
     Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
     """
     z = np.arange(first + 1, first + count + 1, dtype=np.uint64)
-    z = z * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed) * np.uint64(0xD1B54A32D192ED03)
+    z = z * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed * 0xD1B54A32D192ED03 % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
     z = z ^ (z >> np.uint64(31))
