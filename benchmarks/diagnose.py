@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ def trained(table: Any, settings: dict[str, Any], seed: int) -> Any:
     return train(settings.pop("model", "mlp"), table, seed=seed, **settings)
 
 
-def confusion(sets: tuple[str, ...], seeds: tuple[int, ...], results: Results) -> None:
-    """Every illness and every good run, on every set, from every seed."""
+def confusion(
+    sets: tuple[str, ...], seeds: tuple[int, ...], results: Results
+) -> Iterator[tuple[str, ...]]:
+    """Every illness and every good run, on every set, from every seed; the sets done so far."""
     rows: dict[str, dict[str, Any]] = {}
     accused: dict[str, int] = {}
     good = false = quickly = left_out = 0
@@ -47,7 +50,8 @@ def confusion(sets: tuple[str, ...], seeds: tuple[int, ...], results: Results) -
             for code, inject in SICK.items():
                 if code in CLASSES_ONLY and table.task != "classification":
                     continue
-                sick, settings = inject(table, np.random.default_rng(seed))
+                rng = np.random.default_rng([seed, sets.index(name)])
+                sick, settings = inject(table, rng)
                 found = trained(sick, settings, seed).diagnose().codes
                 row = rows.setdefault(code, {"illness": code, "runs": 0, "found": 0, "first": 0,
                                              "else": {}})  # fmt: skip
@@ -70,14 +74,24 @@ def confusion(sets: tuple[str, ...], seeds: tuple[int, ...], results: Results) -
                     print(f"  accused {kind} on {name}, seed {seed}: {code}", flush=True)
                     accused[code] = accused.get(code, 0) + 1
         print(name, "done", flush=True)
-    for row in rows.values():
-        row["recall"] = row["found"] / row["runs"]
-        row["instead"] = ", ".join(f"{k} {v}" for k, v in row.pop("else").items())
-        results.add("illnesses", row)
-    results.add("good runs", {"runs": good, "left out": left_out, "accused": false,
-                              "share": false / max(good, 1),
-                              "accused quickly": quickly,
-                              "of": ", ".join(f"{k} {v}" for k, v in accused.items())})  # fmt: skip
+        results.data["tables"] = {
+            "illnesses": [
+                {k: v for k, v in row.items() if k != "else"}
+                | {
+                    "recall": row["found"] / row["runs"],
+                    "instead": ", ".join(f"{k} {v}" for k, v in row["else"].items()),
+                }
+                for row in rows.values()
+            ],
+            "good runs": [
+                {
+                    "runs": good, "left out": left_out, "accused": false,
+                    "share": false / max(good, 1), "accused quickly": quickly,
+                    "of": ", ".join(f"{k} {v}" for k, v in accused.items()),
+                }
+            ],
+        }  # fmt: skip
+        yield sets[: sets.index(name) + 1]
 
 
 def well(fits: dict[str, Any]) -> dict[str, Any]:
@@ -227,12 +241,13 @@ def main() -> None:
     seeds = tuple(int(s) for s in args.seeds.split(","))
     if args.quick:
         sets, seeds = ("wine", "moons:n=400"), (101,)
-    confusion(sets, seeds, results)
+    for done in confusion(sets, seeds, results):
+        # Written after each set, so that a run that is cut short is not lost.
+        if args.docs is not None:
+            write_docs(args.docs, as_markdown(results, done, seeds))
+        results.write()
     for table in results.data["tables"]:
         results.print(table)
-    if args.docs is not None:
-        write_docs(args.docs, as_markdown(results, sets, seeds))
-    print(results.write())
 
 
 if __name__ == "__main__":
