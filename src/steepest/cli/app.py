@@ -35,6 +35,10 @@ COMMANDS: dict[str, Command] = {
         "Data", "Say what is wrong with a trained run, with measurements, and what would cure it."
     ),
     "inspect": Command("Data", "Show what training would do with each column of a table."),
+    "study": Command(
+        "Research",
+        "Compare settings over many seeds: what works best, how surely, and what each one does.",
+    ),
     "tables": Command(
         "Research",
         "Measure the common tables of gradient descent, and which of the common claims hold.",

@@ -10,7 +10,7 @@ from steepest.report.markup import Markup, tag
 from steepest.study.tables.table import Chart, Series
 
 WIDTH, HEIGHT = 480.0, 300.0
-FONT, LETTER = 12, 7.0
+FONT, LETTER = 12, 7.3
 """Size of the text, and about the width of a letter of it."""
 BIN_SIZE = 26.0
 MOST_LABELS = 8
@@ -219,7 +219,9 @@ def _series(s: Series, i: int, box: Box, x: Axis, y: Axis, top: float) -> list[M
         out.append(tag("polyline", points=points, style=look))
     if len(values) <= MARKED or len(finite) == 1:
         out += [dot(xs[k], box.y(y.at(values[k])), pen) for k in finite]
-    out += [cross(xs[k], top + BIN_SIZE / 2, pen) for k, v in enumerate(values) if math.isinf(v)]
+    # Series beside each other: two that diverge at the same place are both seen.
+    middle = top + BIN_SIZE / 2 + (i % 3 - 1) * 7.0
+    out += [cross(xs[k], middle, pen) for k, v in enumerate(values) if math.isinf(v)]
     return out
 
 

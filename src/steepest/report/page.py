@@ -6,6 +6,7 @@ browser forbids to load anything from anywhere.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -98,6 +99,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], best: int | Non
 def cell(value: Any) -> Markup:
     """The content of a cell of a table."""
     if isinstance(value, Interval):
+        if math.isnan(value.low) and math.isnan(value.high):
+            return join(short(value.value, 4))
         ends = f" {short(value.low)} to {short(value.high)}"
         return join(short(value.value, 4), tag("span", ends, class_="i"))
     if isinstance(value, bool):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HIGHER = ("accuracy", "r2")
 """Metrics that are better when higher; of all others lower is better."""
+OTHER_METRICS = ("final_loss", "final_value", "gradient_norm", "steps")
 INDEX = ("cell", "seed", "fold")
 
 
@@ -50,7 +51,7 @@ class StudyResult:
     def metrics(self) -> list[str]:
         """The columns of `runs` by which cells can be compared."""
         parts = ("train_", "validation_", "test_")
-        return [c for c in self.runs.columns if c.startswith(parts) or c in ("final_loss", "steps")]
+        return [c for c in self.runs.columns if c.startswith(parts) or c in OTHER_METRICS]
 
     def values(self, metric: str | None = None) -> np.ndarray:
         """A metric as (cells, runs); NaN for diverged runs. Columns are the same seed and fold."""

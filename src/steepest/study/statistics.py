@@ -204,7 +204,12 @@ def main_effects(
     for name, of in levels.items():
         for level in dict.fromkeys(of):
             chosen = np.array([x == level for x in of])
-            value = float(np.nanmean(means[chosen]) - np.nanmean(means))
+            known = means[chosen][~np.isnan(means[chosen])]
+            # A level at which every run diverged has no effect that could be measured.
+            if not len(known):
+                out.append((name, level, Interval(math.nan, math.nan, math.nan)))
+                continue
+            value = float(known.mean() - np.nanmean(means))
             shifts = _mean(drawn[chosen]) - _mean(drawn)
             out.append((name, level, _percentiles(value, shifts, LEVEL)))
     return out
@@ -217,7 +222,8 @@ def interactions(levels: dict[str, list[Any]], values: np.ndarray) -> list[tuple
     """
     means = _cell_means(values)
     names = [n for n, of in levels.items() if len(set(map(repr, of))) > 1]
-    total = float(np.nansum((means - np.nanmean(means)) ** 2))
+    known = means[~np.isnan(means)]
+    total = float(((known - known.mean()) ** 2).sum()) if len(known) else 0.0
     out = []
     for i, a in enumerate(names):
         for b in names[i + 1 :]:

@@ -79,7 +79,7 @@ class Study:
         if clash and vary is not None:
             raise UsageError(f"{clash[0]} is both varied and fixed; give it once.")
         named = {name: None for cell in self.cells for name in changes(cell)}
-        used = {k: v for k, v in with_recipe(given | named).items() if k not in named or k in given}
+        used = {k: v for k, v in with_recipe(named | given).items() if k not in named or k in given}
         self.settings = replace(Settings(), **used)
         self.seeds = _seeds(seeds, self.settings.seed)
         if folds is not None and (isinstance(folds, bool) or not isinstance(folds, int)):
