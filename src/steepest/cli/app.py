@@ -34,6 +34,12 @@ COMMANDS: dict[str, Command] = {
     "diagnose": Command(
         "Data", "Say what is wrong with a trained run, with measurements, and what would cure it."
     ),
+    "landscape": Command(
+        "Data", "Draw the loss on a line or a plane through the weights of a trained run."
+    ),
+    "tune": Command(
+        "Data", "Map the learning rates: how surely each succeeds, its loss, and the stable limit."
+    ),
     "inspect": Command("Data", "Show what training would do with each column of a table."),
     "study": Command(
         "Research",
