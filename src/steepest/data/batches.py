@@ -19,6 +19,14 @@ SKIP = -1
 """The row number that stands for no row: it counts with weight zero."""
 
 
+def bucket(n: int) -> int:
+    """The next size of a ladder with eight rungs to the octave: shapes that programs can share."""
+    if n <= 8:
+        return max(n, 1)
+    rung = 1 << (n.bit_length() - 4)
+    return -(-n // rung) * rung
+
+
 @dataclass(frozen=True)
 class Order:
     """Rows of each step for a data set of `rows` rows in mini-batches of `batch_size`.

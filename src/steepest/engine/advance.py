@@ -28,8 +28,8 @@ from steepest.engine.spec import Carry, RunSpec, begin
 class Chunk(NamedTuple):
     """What the host tells the program about the next steps.
 
-    rows:    (seeds, capacity, batch) rows of each step, `SKIP` for none; None: every step sees all
-             the data (or there is none).
+    rows:    (seeds, segments, steps, batch) rows of each step, `SKIP` for none; None: every step
+             sees all the data (or there is none).
     first:   number of the first step.
     stops:   (segments,) for each segment, up to which step of the chunk it goes.
     measure: (segments,) whether the segment ends an epoch.
@@ -159,7 +159,7 @@ def traced(f, *args):
 
 
 def take(data: Any, rows: Any) -> Any:
-    """The rows of a chunk, gathered once: leaves (seeds, capacity, batch, ...)."""
+    """The rows of a segment, gathered at once: leaves (seeds, steps, batch, ...)."""
     batch = jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
     present = (rows != SKIP).astype(batch.weight.dtype)
     return batch._replace(weight=batch.weight * present)
@@ -320,15 +320,19 @@ def _chunk_alone(spec, carry, chunk, data, held, layout):
 
 def _loop(step, measure, spec, carry, chunk, data, held, layout):
     """The loop over steps and epochs; `step` and `measure` are mapped over runs, or of one run."""
-    gathered = None if chunk.rows is None else take(data, chunk.rows)
     uses_key = spec.objective.uses_key
+    axis = None if chunk.rows is None else chunk.rows.ndim - 3
 
-    def batch_of(i):
-        if gathered is None:
+    def gather(e):
+        if axis is None:
             return data
-        axis = chunk.rows.ndim - 2
+        return take(data, jax.lax.dynamic_index_in_dim(chunk.rows, e, axis, keepdims=False))
+
+    def batch_of(gathered, i):
+        if axis is None:
+            return data
         return jax.tree.map(
-            lambda a: jax.lax.dynamic_index_in_dim(a, i, axis=axis, keepdims=False), gathered
+            lambda a: jax.lax.dynamic_index_in_dim(a, i, axis, keepdims=False), gathered
         )
 
     def key_of(i):
@@ -359,7 +363,8 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
     # The single numbers of a run travel as one vector: each by itself would be a kernel a step.
     numbers = carry.reason.ndim
     carried = Packed.like(carry, numbers)
-    step, (_, record) = traced(step, spec, carry, batch_of(0), key_of(0))
+    batch = jax.eval_shape(lambda: batch_of(gather(0), 0))
+    step, (_, record) = traced(step, spec, carry, batch, jax.eval_shape(key_of, 0))
     measure, (_, measured_record) = traced(measure, spec, carry, held)
     recorded = Packed.like(record, numbers)
     step_records = blank(jax.eval_shape(recorded.pack, record), layout.records)
@@ -367,11 +372,14 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
     origin = chunk.first // layout.every
 
     def segment(loop):
-        e, i, carry, steps, epochs = loop
+        e, begin, carry, steps, epochs = loop
+        gathered = gather(e)
 
         def body(inner):
             i, packed, steps = inner
-            carry, record = step(spec, carried.unpack(packed), batch_of(i), key_of(i))
+            carry, record = step(
+                spec, carried.unpack(packed), batch_of(gathered, i - begin), key_of(i)
+            )
             record = recorded.pack(record)
             number = chunk.first + i
             slot = number // layout.every - origin
@@ -387,7 +395,7 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
             i, packed, _ = inner
             return (i < chunk.stops[e]) & running(carried.unpack(packed))
 
-        i, packed, steps = jax.lax.while_loop(more, body, (i, carried.pack(carry), steps))
+        i, packed, steps = jax.lax.while_loop(more, body, (begin, carried.pack(carry), steps))
         carry = carried.unpack(packed)
 
         def measured():

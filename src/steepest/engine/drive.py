@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -20,11 +21,14 @@ import numpy as np
 from steepest.core.outcome import Reason
 from steepest.core.record import swap
 from steepest.core.trace import Trace
+from steepest.data.batches import SKIP, bucket
 from steepest.engine.advance import Chunk, Layout, advance
 from steepest.engine.spec import Carry, RunSpec
 
-GATHER_BYTES = 32 * 2**20
-"""How much of the data a chunk may gather; larger chunks gain nothing and wait longer."""
+GATHER_BYTES = 4 * 2**20
+"""How much of the data is gathered at once: what the caches hold until it is used."""
+CHUNK_ROWS = 2**20
+"""How many row numbers are sent with a chunk."""
 RECORD_ROWS = 4096
 """How many records a chunk may hold."""
 
@@ -52,17 +56,27 @@ class Plan:
             return max(self.chunk_steps, 2)
         most = RECORD_ROWS * self.every
         if self.orders:
-            row = self.orders[0].batch_size * (self.row_bytes + 4) * len(self.orders)
-            most = min(most, max(1, GATHER_BYTES // max(row, 1)))
+            most = min(most, max(1, CHUNK_ROWS // (self.orders[0].batch_size * len(self.orders))))
         # A power of two at least as large as the run: runs of other lengths share the program.
         return max(2, min(most, 1 << max(self.steps - 1, 0).bit_length()))
 
     @property
+    def piece(self) -> int:
+        """Steps of a segment at most: those whose rows are gathered together."""
+        if not self.orders:
+            return self.capacity
+        row = self.orders[0].batch_size * self.row_bytes * len(self.orders)
+        return min(self.capacity, bucket(self.steps_per_epoch), max(1, GATHER_BYTES // max(row, 1)))
+
+    @property
     def segments(self) -> int:
-        """Segments that a chunk can hold."""
+        """Segments that a chunk can hold: it is cut at the ends of epochs and of pieces."""
         if not self.steps_per_epoch:
             return 1
-        return 1 << (self.capacity // self.steps_per_epoch + 1).bit_length()
+        most = self.capacity // self.steps_per_epoch + 2
+        if self.piece < self.steps_per_epoch:
+            most += self.capacity // self.piece + 1
+        return 1 << (most - 1).bit_length()
 
     @property
     def records(self) -> int:
@@ -70,12 +84,12 @@ class Plan:
         return self.capacity // self.every + 2
 
     def chunk(self, first: int, count: int, keys: Any) -> Chunk:
-        """The chunk of `count` steps from `first` on, cut at the ends of epochs."""
+        """The chunk of `count` steps from `first` on, cut at the ends of epochs and of pieces."""
         stops, measure = [], []
-        at = first
+        at, per = first, self.steps_per_epoch
         while at < first + count:
-            per = self.steps_per_epoch
-            end = first + count if not per else min(first + count, (at // per + 1) * per)
+            end = min(first + count, at + self.piece)
+            end = min(end, (at // per + 1) * per) if per else end
             stops.append(end - first)
             measure.append(bool(per) and end % per == 0)
             at = end
@@ -83,9 +97,11 @@ class Plan:
         rows = None
         if self.orders:
             size = self.orders[0].batch_size
-            rows = np.full((len(self.orders), self.capacity, size), -1, np.int32)
+            rows = np.full((len(self.orders), self.segments, self.piece, size), SKIP, np.int32)
             for s, order in enumerate(self.orders):
-                rows[s, :count] = order.steps(first, count)
+                steps = order.steps(first, count)
+                for e, (a, b) in enumerate(pairwise([0, *stops])):
+                    rows[s, e, : b - a] = steps[a:b]
         return Chunk(
             rows=rows,
             first=np.int32(first),

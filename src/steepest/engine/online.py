@@ -113,8 +113,8 @@ class Online:
         self.held_rows += len(rows)
         while self.held_rows - self.last[0][0] >= RECENT:
             self.held_rows -= self.last.popleft()[0]
-        order = np.full((1, CAPACITY, self.batch_size), SKIP, np.int32)
-        order[0, 0, : len(rows)] = np.arange(len(rows))
+        order = np.full((1, 1, CAPACITY, self.batch_size), SKIP, np.int32)
+        order[0, 0, 0, : len(rows)] = np.arange(len(rows))
         chunk = Chunk(
             rows=order,
             first=np.int32(self.step),

@@ -17,7 +17,7 @@ from steepest.core.outcome import OUTCOME_OF, SENTENCES, Outcome, Reason
 from steepest.core.record import swap
 from steepest.core.trace import Trace
 from steepest.core.types import Horizon
-from steepest.data.batches import Order
+from steepest.data.batches import Order, bucket
 from steepest.data.dataset import Arrays
 from steepest.data.spool import Spool
 from steepest.engine.advance import Layout, measure_rows, metrics, start
@@ -103,14 +103,6 @@ class Runs:
             return np.where(known.reshape(known.shape + (1,) * (a.ndim - 2)), a, b)
 
         return jax.tree.map(choose, best, last)
-
-
-def bucket(n: int) -> int:
-    """The next size of a ladder with eight rungs to the octave: shapes that programs can share."""
-    if n <= 8:
-        return max(n, 1)
-    rung = 1 << (n.bit_length() - 4)
-    return -(-n // rung) * rung
 
 
 def batch_of(arrays: Arrays, rows: int | None = None) -> Batch:
