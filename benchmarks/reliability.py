@@ -102,7 +102,11 @@ def main(argv=None) -> dict:
     parser.add_argument("--settings", default="{}", help="of the method, as JSON")
     parser.add_argument("--budget", type=int, default=max(BUDGETS))
     parser.add_argument("--json", default="")
+    parser.add_argument("--quick", action="store_true", help="three problems, the least budget")
     options = parser.parse_args(argv)
+    if options.quick:
+        options.problems = options.problems or ",".join(list(PROBLEMS)[:3])
+        options.budget = min(BUDGETS)
     method, rival = (
         SEARCH_OPTIMIZERS[options.method](**json.loads(options.settings)),
         SCIPY.get(options.method, "L-BFGS-B"),
