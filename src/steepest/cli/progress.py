@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Self
 
 from steepest.cli import output
 
@@ -32,7 +32,7 @@ class Progress:
         self._started = time.monotonic()
         self._printed = 0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         self._started = time.monotonic()
         if not output.settings.quiet and output.stderr().is_terminal:
             self._bar = _bar()

@@ -96,7 +96,7 @@ def study(
                  *for_functions, design != "grid", seeds != 10]  # fmt: skip
         if any(v for v in asked):
             raise UsageError("--resume goes on with the study as it was begun: give DIR alone.")
-        made, place = _resumed(resume), resume
+        made = _resumed(resume)
     elif data is None:
         raise UsageError("DATA is missing: give a name such as digits, a file, or a formula.")
     else:
@@ -108,10 +108,9 @@ def study(
         else:
             _refuse(for_functions, f"{data!r} is data, not a function")
             made = _data_study(data, fixed, for_data, seeds, folds, halving, common)
-        place = out
     if dry_run:
         return _dry(made, json)
-    return _run(made, place, resume is not None, overwrite, json)
+    return _run(made, resume or out, resume is not None, overwrite, json)
 
 
 def is_function(text: str) -> bool:
@@ -235,7 +234,7 @@ def _report(result: Any, page: Path) -> None:
     names, metric = list(result.factors), result.metric.replace("_", " ")
     frame = result.summary()
     rows = [
-        [*(r[n] for n in names), *_shown(r), r["mean"], f"{r['diverged']} of {r['runs']}"]
+        [*(r[n] for n in names), *_shown(r), f"{r['diverged']} of {r['runs']}"]
         for r in frame.head(SHOWN).iter_rows(named=True)
     ]
     columns = [*names, f"median {metric}", "95 %", "mean", "diverged"]
@@ -248,13 +247,13 @@ def _report(result: Any, page: Path) -> None:
 
 
 def _shown(row: dict[str, Any]) -> list[Any]:
-    """The median of a cell and its interval."""
+    """The median of a cell with its interval, and its mean."""
     import math
 
     if not math.isfinite(row["median"]):
-        return ["diverged", "–"]
+        return ["diverged", "–", "–"]
     low, high = (output.number(row[k], 3) for k in ("median_low", "median_high"))
-    return [output.number(row["median"]), f"{low} to {high}"]
+    return [output.number(row["median"]), f"{low} to {high}", output.number(row["mean"])]
 
 
 def _told(result: Any) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def number(value: Any) -> float:
 def level(value: Any) -> str:
     """A level as the name under which it stands on an axis."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
-        return {True: "yes", False: "no", None: "none"}.get(value, value)  # type: ignore[arg-type]
+        return value if isinstance(value, str) else {True: "yes", False: "no", None: "none"}[value]
     return short(float(value))
 
 

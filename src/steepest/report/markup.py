@@ -37,7 +37,7 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
 
 def join(*children: Any) -> Markup:
     """Pieces side by side; lists are opened up."""
-    out = []
+    out: list[str] = []
     for child in children:
         if child is None or child is False:
             continue

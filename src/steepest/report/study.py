@@ -133,8 +133,8 @@ def _compared(result: StudyResult) -> Markup | None:
         [
             *_levels(result, row["cell"], names),
             Interval(row["difference"], row["low"], row["high"]),
-            row["p"], "clear" if row["clear"] else "cannot tell", f"{100 * row['wins']:.0f} %",
-            "more than a million" if row["seeds_needed"] is None else row["seeds_needed"],
+            row["p"], _told(row), f"{100 * row['wins']:.0f} %",
+            _needed(row),
         ]
         for row in frame.head(MOST_ROWS).iter_rows(named=True)
     ]  # fmt: skip
@@ -212,6 +212,18 @@ def fact(value: Any) -> str:
             return f"{value[0]} to {value[-1]}"
         return ", ".join(map(text, value))
     return "" if value is None else text(value)
+
+
+def _told(row: dict[str, Any]) -> str:
+    if not row["pairs"]:
+        return "diverged"
+    return "clear" if row["clear"] else "cannot tell"
+
+
+def _needed(row: dict[str, Any]) -> Any:
+    if row["seeds_needed"] is None and row["pairs"] > 1:
+        return "more than a million"
+    return row["seeds_needed"]
 
 
 def _level(value: Any) -> str:

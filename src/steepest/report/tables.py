@@ -52,7 +52,7 @@ def write(
     return place / PAGE
 
 
-def body(tables: Sequence[Table], facts: Mapping[str, Any]) -> list[Markup]:
+def body(tables: Sequence[Table], facts: Mapping[str, Any]) -> list[Any]:
     """The pieces of the page: what was found, then table after table."""
     shown = page.facts([(k, _fact(v)) for k, v in facts.items()])
     contents = [(tag("a", f"{t.number}. {t.title}", href=f"#table-{t.number}"), " ")

@@ -269,7 +269,7 @@ class FunctionStudy:
             if number in skip:
                 done += count
                 continue
-            interrupted = []
+            interrupted: list[bool] = []
             told = (done, diverged)
 
             def hook(

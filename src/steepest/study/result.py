@@ -189,7 +189,8 @@ class StudyResult:
         out += f" [{first['median_low']:.4g}, {first['median_high']:.4g}]."
         if len(self.cells) > 1:
             table = self.compare()
-            unclear = int((~table["clear"]).sum())
+            # A cell of which every run diverged is no match, though there is nothing to compare.
+            unclear = int((~table["clear"] & (table["pairs"] > 0)).sum())
             if unclear:
                 out += (
                     f" {unclear} of {len(table)} other cells cannot be told from it "
