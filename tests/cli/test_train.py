@@ -5,6 +5,7 @@ import json
 import pytest
 
 from steepest.cli.app import run
+from steepest.core.trace import Trace
 
 QUICK = ["--hidden", "8", "--epochs", "4", "--learning-rate", "0.01"]
 
@@ -84,3 +85,13 @@ def test_every_setting_has_an_option(capsys):
         if f.name not in HIDDEN:
             name = "--" + FLAGS.get(f.name, f.name).replace("_", "-")
             assert LISTS.get(f.name, name) in shown
+
+
+def test_probes_are_recorded_by_name_and_a_wrong_one_is_refused_at_once(capsys, here):
+    assert run(["train", "iris", *QUICK, "--probes", "loss,step_norm", "-o", "run"]) == 0
+    steps = Trace.read(here / "run" / "trace.parquet").steps
+    assert {"loss", "step_norm"} < set(steps)
+    assert "gradient_norm" not in steps
+    assert run(["train", "iris", "--probes", "los", "-o", "other"]) == 2
+    assert "did you mean 'loss'" in capsys.readouterr().err
+    assert not (here / "other").exists()

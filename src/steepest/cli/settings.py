@@ -11,6 +11,7 @@ import typer
 
 from steepest.cli import options
 from steepest.core.record import replace
+from steepest.engine.probes import resolve
 from steepest.engine.settings import Settings, with_recipe
 from steepest.engine.train import takes_auto
 
@@ -22,11 +23,12 @@ PANELS = {
                 "batch_size", "epochs"),
     "Stopping": ("patience", "min_delta", "tolerance", "target_loss"),
     "Data": ("validation", "test_share", "standardize", "dtype"),
+    "Recording": ("probes", "every"),
 }  # fmt: skip
 FLAGS = {"target": "target_loss", "test": "test_share"}
 """Fields whose option has another name, because the short one says where the data is."""
 LISTS = {"optimizer_settings": "--optimizer-set", "schedule_settings": "--schedule-set"}
-HIDDEN = ("seed", "probes")
+HIDDEN = ("seed",)
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,6 +73,10 @@ def read(name: str, value: Any) -> Any:
     option = "--" + name.replace("_", "-")
     if name == "hidden":
         return options.integers(value, option, least=1)
+    if name == "probes":
+        found = options.names(value)
+        resolve(found)
+        return found
     if name == "activation":
         found = options.names(value)
         return found[0] if len(found) == 1 else found
