@@ -125,14 +125,18 @@ class Estimator(BaseEstimator):
         shown = (_show,) if getattr(self, "verbose", False) else ()
         return (*shown, *(getattr(self, "callbacks", None) or ()))
 
-    def _judge(self, runs: Runs, streams: Sequence[int], cell: int, limit: str = "") -> None:
-        """Keep how the runs ended; DivergedError, or a warning where the budget was too small."""
-        outcomes = [runs.outcome(s, cell) for s in streams]
+    def _judge(self, runs: Runs, streams: Sequence[int], cell: int, limit: str = "",
+               warn: bool = False) -> None:  # fmt: skip
+        """Keep how the runs ended; DivergedError (or `warn`, a warning) where one diverged."""
         worst = max(streams, key=lambda s: runs.outcome(s, cell) is Outcome.DIVERGED)
         self.outcome_ = runs.outcome(worst, cell).text
         self.message_ = runs.message(worst, cell)
-        if Outcome.DIVERGED in outcomes:
-            raise DivergedError(f"{type(self).__name__}: {self.message_}{limit}")
+        if runs.outcome(worst, cell) is not Outcome.DIVERGED:
+            return
+        said = f"{type(self).__name__}: {self.message_}{limit}"
+        if not warn:
+            raise DivergedError(said)
+        warnings.warn(said, ConvergenceWarning, stacklevel=4)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator into the folder `path`; `steepest.load(path)` reads it.

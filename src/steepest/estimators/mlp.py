@@ -20,6 +20,7 @@ from steepest.data.dataset import Arrays
 from steepest.engine.compiling import precision
 from steepest.engine.runs import BLOCK_ROWS, Runs, bucket
 from steepest.engine.settings import Settings, with_recipe
+from steepest.engine.spec import cast_host
 from steepest.estimators import base
 from steepest.estimators.base import Estimator, Job
 from steepest.estimators.convex import Target
@@ -196,18 +197,20 @@ class Perceptron(Estimator):
         """Attributes of scikit-learn's name."""
         self.n_outputs_ = self._coding.outputs
 
-    def _forward(self, X: Any) -> np.ndarray:
-        """Outputs of all members, (members, rows, outputs)."""
+    def _forward(self, X: Any, dtype: str | None = None) -> np.ndarray:
+        """Outputs of all members, (members, rows, outputs), in `dtype` or that of training."""
         check_is_fitted(self)
-        x = self._coding.scaling(dense(check_rows(self, X)), self._dtype)
-        out = []
-        with precision(self._dtype):
+        dtype = self._dtype if dtype is None else dtype
+        x = self._coding.scaling(dense(check_rows(self, X)), dtype)
+        params, buffers = cast_host((self._params, self._buffers), dtype)
+        model, out = cast_host(self._model, dtype), []
+        with precision(dtype):
             for first in range(0, len(x), BLOCK_ROWS):
                 block = x[first : first + BLOCK_ROWS]
                 n = len(block)
                 rows = max(64, 1 << (n - 1).bit_length()) if n <= 512 else bucket(n)
                 block = np.concatenate([block, np.zeros((rows - n, x.shape[1]), x.dtype)])
-                found = _members(self._model, self._params, self._buffers, block)
+                found = _members(model, params, buffers, block)
                 out.append(np.asarray(found)[:, :n])
         return np.concatenate(out, axis=1)
 
@@ -438,12 +441,12 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
     def predict(self, X: Any) -> np.ndarray:
         """The prediction in the units of the target, (rows,) or (rows, outputs)."""
-        out = self._forward(X)
-        with precision(self._dtype):
+        # In float64 a row's prediction does not hang on the rows that are predicted with it.
+        out = self._forward(X, "float64")
+        with precision("float64"):
             each = [np.asarray(self._loss.predict(o)).reshape(o.shape) for o in out]
         target = self._coding.target
-        value = np.mean(each, axis=0, dtype=np.float64) * target.scale + target.shift
-        value = value.astype(self._dtype)
+        value = np.mean(each, axis=0) * target.scale + target.shift
         return value if target.columns else value[:, 0]
 
     def __sklearn_tags__(self):

@@ -153,7 +153,7 @@ class GridSearchCV(Together, sk.GridSearchCV):
     >>> from steepest import LogisticRegression
     >>> X, y = load_iris(return_X_y=True)
     >>> search = GridSearchCV(LogisticRegression(), {"C": [0.01, 1.0, 100.0]}, cv=3).fit(X, y)
-    >>> search.best_params_["C"] > 0.01, search.best_score_ > 0.95
+    >>> search.best_params_["C"] > 0.01, bool(search.best_score_ > 0.95)
     (True, True)
     """
 

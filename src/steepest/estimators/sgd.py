@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit
@@ -153,8 +154,8 @@ class SGD(Estimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit to rows X (rows, features) and targets y (rows,).
 
-        Raises DivergedError, which names the rate and its measured limit, where the descent blows
-        up: nothing is clipped in silence.
+        Where the descent blows up, a ConvergenceWarning names the rate and its measured limit, and
+        the weights of the best epoch are kept (0 if there is none).
         """
         if self._ready_made(X):
             return self
@@ -217,10 +218,15 @@ class SGD(Estimator):
             limit = limit.replace("learning_rate=", "eta0=").replace(
                 "rates above", "rates eta0 above"
             )
-        self._judge(runs, [stream], cell, limit)
-        if worse:
+        self._judge(runs, [stream], cell, limit, warn=True)
+        if worse and not lost:
             base.warn_worse(self, max(first, start, curve[0]), curve[-1], limit)
         params = base.at(iterate(spec, runs.carry), stream, cell)
+        if lost:
+            # The best epoch; before the first, the start, which is 0.
+            known = np.isfinite(runs.carry.best_value[stream, cell])
+            best = base.at(runs.carry.best_params, stream, cell)
+            params = best if known else jax.tree.map(np.zeros_like, best)
         self._target = job.coding
         self._keep(np.asarray(params["weight"]), np.asarray(params.get("bias", 0.0)))
         self.loss_curve_ = (self.loss_curve_ if again else []) + curve
@@ -339,16 +345,13 @@ class SGDRegressor(RegressorMixin, SGD):
     `epsilon` in units of the target; the others as in `SGDClassifier`. Inputs of mean 0 and
     deviation 1 are needed, as always with one rate for all weights.
 
-    Raises DivergedError where the rate is too large, with the limit that was measured.
+    Where the rate is too large a ConvergenceWarning says so, with the limit that was measured.
 
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.preprocessing import scale
     >>> X, y = load_diabetes(return_X_y=True)
     >>> SGDRegressor(random_state=0).fit(scale(X), y).score(scale(X), y) > 0.5
     True
-    >>> SGDRegressor(learning_rate="constant", eta0=1.0, random_state=0).fit(scale(X), y)
-    Traceback (most recent call last):
-    steepest.core.errors.DivergedError: SGDRegressor: Diverged at ... eta0=1 was given.
     """
 
     def __init__(self, loss="squared_error", *, penalty="l2", alpha=0.0001, l1_ratio=0.15,

@@ -235,7 +235,7 @@ class SVR(Kernel, LinearSVR):
 
     >>> import numpy as np
     >>> X = np.linspace(0, 6, 60)[:, None]
-    >>> SVR(C=10.0, random_state=0).fit(X, np.sin(X[:, 0])).score(X, np.sin(X[:, 0])) > 0.99
+    >>> SVR(C=10.0, random_state=0).fit(X, np.sin(X[:, 0])).score(X, np.sin(X[:, 0])) > 0.98
     True
     """
 
