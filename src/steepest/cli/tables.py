@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +84,12 @@ def _numbers(text: str, known: Any) -> list[int]:
 def _say(table: Any) -> None:
     from steepest.study.statistics import Interval
 
-    rows = [[str(v) if isinstance(v, Interval) else v for v in row] for row in table.rows]
+    def shown(value: Any) -> Any:
+        if not isinstance(value, Interval):
+            return value
+        return "∞" if math.isinf(value.value) and value.low == value.high else str(value)
+
+    rows = [[shown(v) for v in row] for row in table.rows]
     output.say(f"{table.number}. {table.title}", style="bold")
     output.table(list(table.columns), rows)
     for c in table.claims:

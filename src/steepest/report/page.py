@@ -99,7 +99,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], best: int | Non
 def cell(value: Any) -> Markup:
     """The content of a cell of a table."""
     if isinstance(value, Interval):
-        if math.isnan(value.low) and math.isnan(value.high):
+        none = math.isnan(value.low) and math.isnan(value.high)
+        if none or (math.isinf(value.value) and value.low == value.high):
             return join(short(value.value, 4))
         ends = f" {short(value.low)} to {short(value.high)}"
         return join(short(value.value, 4), tag("span", ends, class_="i"))
