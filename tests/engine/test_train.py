@@ -162,3 +162,11 @@ def test_settings_are_json():
 
     s = replace(Settings(), hidden=(3, 2), schedule_settings=(("cycle", 3.0),))
     assert from_dict(to_dict(s)) == s
+
+
+def test_of_few_rows_the_recipe_holds_none_out_unless_patience_needs_them():
+    assert train("mlp", "iris", epochs=2).validation is None
+    assert train("mlp", "breast_cancer", epochs=2).validation is not None
+    assert train("mlp", "iris", epochs=2, patience=5).validation is not None
+    assert train("mlp", "iris", epochs=2, validation=0.2).sizes["validation"] == 30
+    assert train("mlp", "iris", epochs=2, optimizer="sgd").validation is not None

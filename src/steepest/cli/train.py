@@ -124,6 +124,8 @@ def train(
     for note in (*ready.table.notes, *ready.encoder.warnings):
         output.hint(note)
     output.hint(_opening(ready, job.settings, len(job.seeds)))
+    if job.settings.validation is None and ready.parts["validation"] is None:
+        output.hint("So few rows are all needed to train; --validation 0.1 would hold some out.")
     output.hint(f"{job.settings.make_optimizer()!r}")
     saver = checkpoint.Saver(place.checkpoints, checkpoint_seconds, output.warn)
     fits = _train(ready, job, place, saver, float("inf") if max_seconds is None else max_seconds)

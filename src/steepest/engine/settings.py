@@ -23,10 +23,13 @@ RECIPE: dict[str, Any] = {
     "schedule": "cosine",
     "dropout": 0.2,
     "average": 0.99,
+    "validation": None,
 }
 """What trains well untuned; see `with_recipe`. Chosen on the five bundled sets."""
+FEW = 500
+"""Rows below which the recipe holds none out to validate."""
 OWN_CHOICE = {
-    *RECIPE,
+    *(set(RECIPE) - {"validation"}),
     "model",
     "optimizer",
     "momentum",
@@ -104,7 +107,9 @@ class Settings:
     min_delta: float = number(0.0, least=0, help="what counts as better")
     tolerance: float = number(0.0, least=0, help="gradient norm at which training has converged")
     target: float | None = number(None, optional=True, help="training loss at which to stop")
-    validation: float = number(0.1, least=0, help="share (or count) of rows held out to validate")
+    validation: float | None = number(
+        0.1, least=0, optional=True, help="share (or count) of rows held out to validate"
+    )
     test: float = number(0.2, least=0, help="share (or count) of rows held out to test")
     standardize: bool = static(True, help="scale inputs to mean 0 and deviation 1")
     dtype: str = static("float32", choices=("float32", "float64"), help="number type")
@@ -126,6 +131,17 @@ class Settings:
             raise UsageError(f"epochs={self.epochs} must be whole where batch_size is 'full'.")
         if self.every is not None and self.every < 1:
             raise UsageError(f"every must be at least 1, got {self.every}.")
+
+    def held_out(self, rows: int | None = None) -> float:
+        """The share of rows to validate on, or their count.
+
+        Where it is left to the recipe (None) it is a tenth, but none of fewer than `FEW` rows,
+        unless patience needs them: a dozen rows choose an epoch badly, and are missed in training.
+        """
+        if self.validation is not None:
+            return self.validation
+        few = rows is not None and rows < FEW and self.patience is None
+        return 0.0 if few else 0.1
 
     def make_optimizer(self) -> Any:
         """The optimizer with its schedule, averaging and clipping."""

@@ -111,7 +111,7 @@ class Streamed:
         else:
             row = 4.0 * np.prod(np.shape(piece.x)[1:])
         self.estimated = max(piece.rows, int(self._file_rows(piece, size)))
-        wanted = [self.settings.validation, self.settings.test]
+        wanted = [self.settings.held_out(), self.settings.test]
         wanted = [v if v < 1 else v / self.estimated for v in wanted]
         if self.given_test is not None or any(True for _ in self._test_tables(1 << 16)):
             wanted[1] = 0.0

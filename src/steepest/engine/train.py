@@ -33,7 +33,7 @@ class Prepared:
         self.table = data if isinstance(data, Table) else load(data, **options)
         if self.table.y is None:
             raise UsageError(f"{self.table.name} has no target to learn; name one with target=.")
-        parts = self.table.split(settings.validation, settings.test, settings.seed)
+        parts = self.table.split(settings.held_out(len(self.table)), settings.test, settings.seed)
         self.encoder = Encoder.fit(parts.train, settings.standardize, settings.embeds)
         dtype = np.dtype(settings.dtype)
         self.train: Arrays = self.encoder.transform(parts.train, dtype)

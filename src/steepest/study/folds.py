@@ -49,7 +49,8 @@ class Folds:
         if table.y is None:
             raise UsageError(f"{table.name} has no target to learn; name one with target=.")
         if count is None:
-            parts = table.split(settings.validation, settings.test, settings.seed)
+            held = settings.held_out(len(table))
+            parts = table.split(held, settings.test, settings.seed)
             self._tables = [(parts.train, parts.validation)]
         else:
             parts = table.split(0, settings.test, settings.seed)
