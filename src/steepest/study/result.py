@@ -197,7 +197,8 @@ class StudyResult:
                     f"with these {first['runs']} runs."
                 )
             else:
-                out += f" It differs clearly from all {len(table)} others."
+                others = "the other" if len(table) == 1 else f"all {len(table)} others"
+                out += f" It differs clearly from {others}."
         bad = int((self.runs["outcome"] == "diverged").sum())
         return out + (f" {bad} of {len(self.runs)} runs diverged." if bad else "")
 
