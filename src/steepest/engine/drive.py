@@ -57,6 +57,9 @@ class Plan:
         most = RECORD_ROWS * self.every
         if self.orders:
             most = min(most, max(1, CHUNK_ROWS // (self.orders[0].batch_size * len(self.orders))))
+            # Where data comes in blocks, a chunk stays within one.
+            block = getattr(self.orders[0], "block_rows", 0) // self.orders[0].batch_size
+            most = min(most, block) if block else most
         # A power of two at least as large as the run: runs of other lengths share the program.
         return max(2, min(most, 1 << max(self.steps - 1, 0).bit_length()))
 
