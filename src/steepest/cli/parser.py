@@ -50,11 +50,11 @@ def build(commands: Mapping[str, Command], package: str, load: set[str]) -> type
 
 
 class Signed(TyperCommand):
-    """A command whose formula (the argument shown as EXPR) may begin with a minus sign."""
+    """A command whose formula (an argument shown as EXPR) may begin with a minus sign."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         """Parse `args`, a signed formula put behind `--`, where it cannot be taken for options."""
-        if any(getattr(p, "metavar", None) == FORMULA for p in self.params):
+        if any(FORMULA in (getattr(p, "metavar", None) or "") for p in self.params):
             args = with_formula_apart(args, self.params)
         return super().parse_args(ctx, args)
 

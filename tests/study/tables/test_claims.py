@@ -67,3 +67,8 @@ def test_within():
     assert claims.within("x", values, 1.2, 1.4, what="ratio").verdict == FAILS
     assert claims.within("x", values, 1.0, 1.001, what="ratio").verdict == OPEN
     assert claims.within("x", np.array([np.nan, 1]), 0, 1, what="ratio").verdict == OPEN
+
+
+def test_two_settings_that_never_got_there_cannot_be_told_apart():
+    nothing = np.full(10, np.nan)
+    assert claims.lower("x", ["a", "b"], [nothing, nothing], worst=99.0).verdict == OPEN

@@ -9,9 +9,9 @@ hold as soon as one of them does not.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,9 +37,13 @@ def lower(
     diverged); those count as `worst`. Compared as ratios, by their logarithms.
     """
     logs = [_logs(v, worst) for v in values]
-    pairs = [paired(a, b) for a, b in itertools.pairwise(logs)]
+    pairs = [paired(a, b) for a, b in pairwise(logs)]
     corrected = holm([p.p for p in pairs])
-    found = [_part(p, float(q)) for p, q in zip(pairs, corrected, strict=True)]
+    # Of two settings that never got there, neither is known to be the worse one.
+    known = [bool(np.isfinite(a).any() or np.isfinite(b).any()) for a, b in pairwise(values)]
+    found = [
+        _part(p, float(q)) if k else OPEN for p, q, k in zip(pairs, corrected, known, strict=True)
+    ]
     verdict = _joined(found)
     # The effect shown is that of the weakest part: the one on which the claim hangs.
     order = {FAILS: 0, OPEN: 1, HOLDS: 2}
