@@ -1,8 +1,18 @@
-"""Policy: two CPU devices, strict dtypes, warnings are errors, no shared compile cache."""
+"""Policy: two CPU devices, strict dtypes, warnings are errors, a compile cache of the tests' own.
 
+All processes of a test run share that cache: half of their time would else go into compiling the
+same programs again. It starts empty and is removed at the end.
+"""
+
+import atexit
 import os
+import shutil
+import tempfile
 
-os.environ.setdefault("STEEPEST_CACHE", "off")
+if "STEEPEST_CACHE" not in os.environ:
+    _cache = tempfile.mkdtemp(prefix="steepest-tests-")
+    os.environ["STEEPEST_CACHE"] = _cache
+    atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_COLOR", "1")
 

@@ -65,8 +65,12 @@ def begin(job: Job, table: Any, out: Path | None, overwrite: bool) -> Place:
 def go_on(job: Job, table: Any, directory: Path, config: dict[str, Any]) -> Place:
     """The directory of an unfinished run and its newest checkpoint; the data must be the same."""
     held = lock.hold(directory / run_directory.CHECKPOINTS)
-    checkpoint.same_rows(config, job.described(table))
-    came, said = checkpoint.newest(directory / run_directory.CHECKPOINTS)
+    try:
+        checkpoint.same_rows(config, job.described(table))
+        came, said = checkpoint.newest(directory / run_directory.CHECKPOINTS)
+    except BaseException:
+        held.close()
+        raise
     for sentence in said:
         output.warn(sentence)
     return Place(directory, config["data"], came, held)

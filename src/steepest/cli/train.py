@@ -119,6 +119,19 @@ def train(
         place = resuming.begin(job, ready.table, out, overwrite)
     else:
         place = resuming.go_on(job, ready.table, resume, config)
+    with place.held:
+        return _run(ready, job, place, max_seconds, checkpoint_seconds, json)
+
+
+def _run(
+    ready: Prepared | Streamed,
+    job: resuming.Job,
+    place: resuming.Place,
+    max_seconds: float | None,
+    checkpoint_seconds: float,
+    json: bool,
+) -> int:
+    """Train in a directory that is this process's own, and tell what came of it."""
     if isinstance(ready, Streamed):
         _encode(ready, place)
     for note in (*ready.table.notes, *ready.encoder.warnings):
@@ -133,7 +146,6 @@ def train(
     curves(fits.trace, place.directory / "curves.png")
     if not saver.leaving:
         checkpoint.end(place.directory)
-    place.held.close()
     wrong = _wrong(fits)
     if json:
         summary = fits.to_dict() if len(fits) > 1 else fits.best.to_dict()

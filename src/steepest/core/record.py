@@ -40,7 +40,7 @@ def number(
     optional: bool = False,
     help: str = "",
 ) -> Any:
-    """A numeric field, a leaf, within open (`above`, `below`) or closed (`least`, `most`) bounds."""
+    """A number, a leaf, within open (`above`, `below`) or closed (`least`, `most`) bounds."""
     bounds = {"above": above, "least": least, "below": below, "most": most}
     return dataclasses.field(
         default=default,

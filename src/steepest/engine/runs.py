@@ -23,16 +23,18 @@ from steepest.data.spool import Spool
 from steepest.engine.advance import Layout, measure_rows, metrics, start
 from steepest.engine.compiling import precision
 from steepest.engine.drive import Hook, Plan, drive
+from steepest.engine.feed import Feed
 from steepest.engine.mesh import place, split
 from steepest.engine.resume import Resume
 from steepest.engine.spec import Carry, RunSpec, stack
-from steepest.engine.streamed import Feed
 from steepest.objectives.objective import Batch
 
 RECORDS = 10_000
 """Step records that a run keeps unless told otherwise."""
 BLOCK_ROWS = 4096
 """Rows that are measured at once."""
+FEW_ROWS = 512
+"""The same for small data, whose parts of different sizes then share a program."""
 AT_START = (
     "Diverged at step 0: the loss or its gradient is not a finite number at the very start; "
     "check the starting point, or the data."
@@ -117,14 +119,14 @@ def batch_of(arrays: Arrays, rows: int | None = None) -> Batch:
     )
 
 
-def blocks_of(arrays: Arrays | Sequence[Arrays]) -> Batch:
-    """Arrays as blocks of rows, (blocks, rows, ...), filled up with rows of weight zero.
+def blocks_of(arrays: Arrays | Sequence[Arrays], size: int | None = None) -> Batch:
+    """Arrays as blocks of `size` rows, (blocks, rows, ...), filled up with rows of weight zero.
 
     Of several Arrays, one for each seed: (seeds, blocks, rows, ...).
     """
     sets = _sets(arrays)
     n = max(len(a.x) for a in sets)
-    size = min(bucket(n), BLOCK_ROWS)
+    size = size or min(bucket(n), BLOCK_ROWS)
     count = -(-n // size)
     blocks = [
         jax.tree.map(lambda a: a.reshape(count, size, *a.shape[1:]), batch_of(a, count * size))
@@ -321,7 +323,8 @@ def measure_at(
         objective = stack(objectives, dtype)
         total: Any = None
         for part in arrays.pieces() if isinstance(arrays, Spool) else (arrays,):
-            blocks = blocks_of(part)
+            few = max(len(a.x) for a in _sets(part)) <= 2 * BLOCK_ROWS
+            blocks = blocks_of(part, FEW_ROWS if few else BLOCK_ROWS)
             own = blocks.weight.ndim == 3
             for i in range(blocks.weight.shape[-2]):
                 block = jax.tree.map(lambda a, i=i, own=own: a[:, i] if own else a[i], blocks)
