@@ -107,6 +107,7 @@ def test_refusals(steepest, file, tmp_path, monkeypatch, arguments, said):
     assert said in " ".join(err.split())
 
 
+@pytest.mark.slow
 def test_streamed_training_goes_on_in_the_same_blocks(steepest, file, tmp_path):
     options = ("--memory", "1MB", "--hidden", "4", "--epochs", "2", "--learning-rate", "0.01")
     options += ("--optimizer", "adam", "--json")

@@ -44,6 +44,7 @@ def test_a_study_leaves_its_report_and_says_what_it_found(capsys, here):
     assert "already holds a study" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_json_cells_folds_and_metric(capsys, here):
     cells = [{"optimizer": "sgd", "learning_rate": 0.1}, {"optimizer": "adam", "hidden": [8]}]
     (here / "cells.json").write_text(json.dumps(cells))

@@ -25,7 +25,12 @@ def trained(table, settings, seed):
     return train(settings.pop("model", "mlp"), table, seed=seed, **settings)
 
 
-@pytest.mark.parametrize("code", SICK)
+QUICK = {"learning_rate_too_small", "dead_units", "overfitting"}
+
+
+@pytest.mark.parametrize(
+    "code", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in SICK]
+)
 def test_an_injected_illness_is_found(code):
     table, settings = SICK[code](load("wine"), np.random.default_rng(21))
     fit = trained(table, settings, 21)

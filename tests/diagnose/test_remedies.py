@@ -19,6 +19,7 @@ def slow():
     return Case.of_fit(fit)
 
 
+@pytest.mark.slow
 def test_a_larger_rate_cures_a_small_one(slow):
     changes = [{"learning_rate": 0.1}, {"learning_rate": 2e-4}, {"l2": 1e-3},
                {"optimizer": "adam", "learning_rate": 0.02}]  # fmt: skip

@@ -41,6 +41,7 @@ def test_momentum_takes_half_of_its_limit(optimizer, factor):
     assert tuned.rate == pytest.approx(factor / top, rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_sweep_is_bounded_reproducible_and_near_the_best():
     settings = Settings(hidden=(16,), optimizer="momentum", epochs=40)
     ready = Prepared("iris", settings)

@@ -63,6 +63,7 @@ def test_the_whole_kernel_is_libsvm(cancer):
     )
 
 
+@pytest.mark.slow
 def test_fewer_features_come_near(cancer, diabetes):
     X, y = cancer
     for method in ("nystroem", "fourier"):

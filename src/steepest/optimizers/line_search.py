@@ -77,7 +77,8 @@ class StrongWolfe:
 
     Near a minimum f is flat to rounding long before its gradient vanishes. Where phi(t) differs
     from phi(0) by no more than `rounding` |phi(0)|, and by the mean slope no more than ten times
-    that was to be expected, the slopes decide alone: the curvature condition then implies Hager and Zhang's approximate one, phi'(t) <= (2 c1 - 1) phi'(0).
+    that was to be expected, the slopes decide alone: the curvature condition then implies Hager
+    and Zhang's approximate one, phi'(t) <= (2 c1 - 1) phi'(0).
 
     A trial that overflows is shortened to a tenth. After `max_trials` the best step with a decrease
     is taken; where there is none, the search goes along the second direction.
