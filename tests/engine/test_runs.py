@@ -36,14 +36,17 @@ def fit(iris, specs, **how):
     return run(specs, iris.train, iris.validation, **how)
 
 
-@pytest.mark.parametrize("chunk_steps", [1, 5, 64])
+@pytest.mark.parametrize("chunk_steps", [5, pytest.param(1, marks=pytest.mark.slow), 64])
 def test_chunked_equals_unchunked_to_the_bit(iris, cells, chunk_steps):
     specs = cells(1e-3, 1e-2, dropout=0.2)
     whole = fit(iris, specs, seeds=(0, 3))
     same_bits(whole, fit(iris, specs, seeds=(0, 3), chunk_steps=chunk_steps))
 
 
-@pytest.mark.parametrize(("seeds", "count"), [(1, 4), (2, 3), (4, 1), (3, 3)])
+@pytest.mark.parametrize(("seeds", "count"), [
+    (1, 4), (4, 1), pytest.param(2, 3, marks=pytest.mark.slow),
+    pytest.param(3, 3, marks=pytest.mark.slow),
+])  # fmt: skip
 def test_sharded_equals_unsharded_to_the_bit(iris, cells, seeds, count):
     assert len(jax.devices()) == 2
     specs = cells(*np.geomspace(1e-3, 1e-1, count))

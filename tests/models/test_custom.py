@@ -75,7 +75,8 @@ MAKE = {
 
 
 @pytest.mark.parametrize(("name", "double"), [
-    ("pair", False), ("linen", True), ("nnx", True), ("equinox", False),
+    ("pair", False), pytest.param("linen", True, marks=pytest.mark.slow), ("nnx", True),
+    ("equinox", False),
 ])  # fmt: skip
 def test_trains(name, double):
     with jax.enable_x64(double):
