@@ -38,3 +38,20 @@ def x64():
     """Double precision for one test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_released():
+    """Let go of compiled programs once there are many.
+
+    Each takes a few dozen mappings of memory, of which Linux gives a process 65,530 by default; the
+    program for which there are none left ends the process.
+    """
+    yield
+    try:
+        with open("/proc/self/maps") as file:
+            many = sum(1 for _ in file) > 20_000
+    except OSError:
+        many = False
+    if many:
+        jax.clear_caches()

@@ -69,6 +69,7 @@ def test_at_most_a_fifth_of_the_budget():
     assert tuned.steps > LEAST
 
 
+@pytest.mark.slow
 def test_train_takes_auto_and_keeps_the_rest_of_the_recipe():
     fit = train("mlp", "iris", learning_rate="auto", epochs=10)
     assert fit.tuned.rate == fit.settings.learning_rate

@@ -33,7 +33,7 @@ TRAIN = [arrays(42, 1), arrays(41, 2), arrays(33, 3)]
 HELD = [arrays(9, 4), arrays(7, 5), arrays(20, 6)]
 
 
-@pytest.mark.parametrize("batch_size", ["full", 8])
+@pytest.mark.parametrize("batch_size", [pytest.param("full", marks=pytest.mark.slow), 8])
 def test_each_stream_runs_as_it_would_alone_on_its_data(batch_size):
     specs = [spec(l2=1e-3), spec(l2=1e-2)]
     how = {"batch_size": batch_size, "epochs": 4, "sharded": False}

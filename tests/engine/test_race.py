@@ -70,6 +70,7 @@ def test_where_none_converges_the_lowest_value_counts():
         assert other.outcome is Outcome.DIVERGED or best <= other.fun
 
 
+@pytest.mark.slow
 def test_tuned_and_default_rates():
     tuned = race(bowl, START, ["gd", "lbfgs"], tune=True, max_steps=300)
     assert {lane.optimizer: lane.tuned for lane in tuned} == {"gd": True, "lbfgs": False}

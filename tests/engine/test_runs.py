@@ -102,6 +102,7 @@ def test_another_number_never_recompiles(iris, cells):
     assert (program.advance._cache_size(), program.start._cache_size()) == before
 
 
+@pytest.mark.slow
 def test_batch_sizes_are_one_plan(iris, cells):
     rows = len(iris.train.x)
     for size, steps in ((1, rows), (rows, 1), ("full", 1), (16, -(-rows // 16))):

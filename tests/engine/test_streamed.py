@@ -65,6 +65,7 @@ def test_chunks_of_any_length_give_the_same_bits(ready):
     np.testing.assert_array_equal(leaves(whole), leaves(cut))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_equal_to_the_bit(file, ready):
     whole = train.train_prepared(ready, SETTINGS, (2, 3))
     kept = []

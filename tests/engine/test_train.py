@@ -107,9 +107,12 @@ def test_too_large_a_rate_diverges_and_says_so():
 
 @pytest.mark.parametrize("settings", [
     {"activation": ("tanh", "sigmoid"), "hidden": (8, 4), "norm": "layer"},
-    {"norm": "batch", "clip_norm": 1.0, "average": 0.9},
+    pytest.param({"norm": "batch", "clip_norm": 1.0, "average": 0.9}, marks=pytest.mark.slow),
     {"dropout": 0.5, "label_smoothing": 0.1, "schedule": "one-cycle", "warmup": 2},
-    {"optimizer": "momentum", "momentum": 0.5, "clip_value": 0.1, "weight_decay": 1e-3},
+    pytest.param(
+        {"optimizer": "momentum", "momentum": 0.5, "clip_value": 0.1, "weight_decay": 1e-3},
+        marks=pytest.mark.slow,
+    ),
     {"loss": "squared_hinge", "schedule": "plateau", "schedule_settings": (("patience", 2),)},
 ])  # fmt: skip
 def test_settings_work_together(settings):
@@ -165,8 +168,11 @@ def test_settings_are_json():
 
 
 def test_of_few_rows_the_recipe_holds_none_out_unless_patience_needs_them():
-    assert train("mlp", "iris", epochs=2).validation is None
-    assert train("mlp", "breast_cancer", epochs=2).validation is not None
-    assert train("mlp", "iris", epochs=2, patience=5).validation is not None
-    assert train("mlp", "iris", epochs=2, validation=0.2).sizes["validation"] == 30
-    assert train("mlp", "iris", epochs=2, optimizer="sgd").validation is not None
+    def held(data, **given):
+        return Prepared(data, Settings(**with_recipe(given))).validation
+
+    assert held("iris") is None
+    assert held("breast_cancer") is not None
+    assert held("iris", patience=5) is not None
+    assert len(held("iris", validation=0.2)) == 30
+    assert held("iris", optimizer="sgd") is not None

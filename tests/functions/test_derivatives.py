@@ -49,7 +49,13 @@ MORE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [*WRITTEN, *MORE, *SURFACES])
+# Of the catalogue each fourth by default; all of it among the long tests.
+SAMPLED = [
+    t if i % 4 == 0 else pytest.param(t, marks=pytest.mark.slow) for i, t in enumerate(SURFACES)
+]
+
+
+@pytest.mark.parametrize("text", [*WRITTEN, *MORE, *SAMPLED])
 def test_symbolic_derivatives_agree_with_jax(text):
     result = check(text, differentiate(text, time_limit=0.5))
     assert result.points >= 3

@@ -82,7 +82,8 @@ def test_curves_are_the_recorded_losses(found):
 
 
 def test_code_and_shapes_make_groups_and_numbers_do_not():
-    made = study(vary={"learning_rate": "0.01:1:log5", "activation": "relu,tanh", "l2": [0.01, 0.1]})
+    vary = {"learning_rate": "0.01:1:log5", "activation": "relu,tanh", "l2": [0.01, 0.1]}
+    made = study(vary=vary)
     assert made.plan.programs == 2
     assert made.plan.runs == 60
     assert "60 runs" in made.plan.describe()
