@@ -46,7 +46,12 @@ def test_doctests(name, tmp_path, monkeypatch):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+# Pages whose examples take more than half a minute are among the long tests.
+LONG = ("diagnose.md", "train.md", "study.md", "estimators.md")
+MARKED = [pytest.param(p, marks=pytest.mark.slow) if p.name in LONG else p for p in PAGES]
+
+
+@pytest.mark.parametrize("page", MARKED, ids=lambda p: p.name)
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = page.read_text()

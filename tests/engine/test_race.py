@@ -14,6 +14,7 @@ def bowl(x):
     return x[0] ** 2 + x[0] * x[1] + x[1] ** 2
 
 
+@pytest.mark.slow
 def test_the_order_is_by_gradients_to_the_tolerance():
     lanes = race(bowl, START, ["gd", "bfgs", "adam"], learning_rate=0.1, max_steps=2000)
     assert [lane.result.njev for lane in lanes] == sorted(lane.result.njev for lane in lanes)

@@ -47,6 +47,7 @@ def test_the_same_seed_gives_the_same_bits(iris):
     assert (a != c).any()
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_its_members_averaged(iris):
     X, y = iris
     whole = small(ensemble=3, random_state=5).fit(X, y)
@@ -70,6 +71,7 @@ def test_validation_data_choose_the_epoch(iris):
         small().fit(X, y, X_val=X_val)
 
 
+@pytest.mark.slow
 def test_several_labels_and_several_targets(diabetes):
     X, y = make_multilabel_classification(200, n_classes=4, random_state=0)
     model = small(max_iter=60).fit(X, y)
@@ -136,6 +138,7 @@ def test_a_rate_that_is_too_large_is_named(diabetes):
         model.fit(X, y)
 
 
+@pytest.mark.slow
 def test_a_rate_at_which_nothing_is_learned_is_named(iris):
     lost = small(activation="tanh", optimizer="sgd", learning_rate=300.0, max_iter=3)
     with pytest.warns(ConvergenceWarning, match="learned nothing.*unstable; learning_rate=300"):

@@ -33,6 +33,7 @@ def test_huber(diabetes):
     assert (ours.outliers_ == theirs.outliers_).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("quantile", "alpha"), [(0.3, 0.0), (0.5, 0.1)])
 def test_quantile(quantile, alpha, diabetes):
     X, y = diabetes

@@ -56,6 +56,7 @@ def test_ridge_as_scikit_learn_searches_its_own(programs):
     np.testing.assert_allclose(ours.best_estimator_.coef_, theirs.best_estimator_.coef_, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_perceptrons_as_fitted_one_by_one(iris, programs):
     X, y = iris
     model = steepest.MLPClassifier((8,), max_iter=15, random_state=0)
@@ -68,6 +69,7 @@ def test_perceptrons_as_fitted_one_by_one(iris, programs):
     same(ours, theirs, within=1e-3)
 
 
+@pytest.mark.slow
 def test_splits_drawn_at_random_are_drawn_once(iris):
     X, y = iris
     cv = sk.KFold(3, shuffle=True)
@@ -77,6 +79,7 @@ def test_splits_drawn_at_random_are_drawn_once(iris):
     assert (search.cv_results_["mean_test_score"] > 0.8).all()
 
 
+@pytest.mark.slow
 def test_random_and_halving_searches(iris, programs):
     X, y = iris
     search = steepest.RandomizedSearchCV(

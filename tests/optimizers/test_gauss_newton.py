@@ -92,6 +92,7 @@ def test_certified_values_of_nist(x64):
     np.testing.assert_allclose(path.params[-1], [2.3894212918e2, 5.5015643181e-4], rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_levenberg_marquardt_does_not_depend_on_units(x64):
     scale = jnp.array([1e6, 1e-3, 1.0, 1e2])
     start = jnp.array([0.25, 0.39, 0.415, 0.39])

@@ -71,6 +71,7 @@ def test_starts_are_shared_seeded_and_where_they_should_be():
     assert not np.array_equal(study(seed=3).points, study().points)
 
 
+@pytest.mark.slow
 def test_methods_without_a_rate_are_one_cell():
     found = study(vary={"optimizer": "gd,lbfgs", "learning_rate": "0.01,0.05"})
     assert [tuple(c.values()) for c in found.cells] == [("gd", 0.01), ("gd", 0.05), ("lbfgs", None)]

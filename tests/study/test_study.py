@@ -89,6 +89,7 @@ def test_code_and_shapes_make_groups_and_numbers_do_not():
     assert "60 runs" in made.plan.describe()
 
 
+@pytest.mark.slow
 def test_cells_share_weights_and_orders_within_a_seed():
     # With rate 0 nothing moves, so the training loss tells the initial weights.
     result = study(vary={"learning_rate": [1e-12, 2e-12]}, seeds=4).run()
