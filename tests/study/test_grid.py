@@ -19,6 +19,7 @@ from steepest.study import grid
         ("batch_size", "32,full", (32, "full")),
         ("optimizer", "sgd, adam", ("sgd", "adam")),
         ("hidden", "16,32x32", ((16,), (32, 32))),
+        ("hidden", "8:32:log3", ((8,), (16,), (32,))),
         ("standardize", "yes,no", (True, False)),
         ("momentum", "none,0.9", (None, 0.9)),
         ("optimizer.b2", "0.9,0.999", (0.9, 0.999)),

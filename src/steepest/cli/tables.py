@@ -13,6 +13,8 @@ from steepest.cli.progress import StudyProgress
 from steepest.core.errors import UsageError
 
 QUICK = 0.1
+FEWEST = 6
+"""Seeds with which the exact test of a claim can come below 5 %: 2/2^6 is the first that does."""
 
 
 def tables(
@@ -43,6 +45,8 @@ def tables(
         raise UsageError(f"--out: {place} is a file; give a directory.")
     source: Any = data if target is None else load(data, target=target)
     bench = Bench(source, seeds=seeds, epochs=QUICK if quick else 1.0)
+    if seeds < FEWEST:
+        output.hint(f"With fewer than {FEWEST} seeds hardly a claim can be told: give --seeds 10.")
     facts: dict[str, Any] = {"data": bench.table.name, "rows": bench.table.rows, "seeds": seeds}
     if quick:
         facts["length"] = f"{QUICK:g} of the protocol's epochs: not to be trusted"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +28,11 @@ from steepest.objectives.objective import FunctionObjective
 from steepest.optimizers.registry import optimizer as make_optimizer
 from steepest.study import directory as place
 from steepest.study import grid
+from steepest.study.conduct import conduct
 from steepest.study.execute import Interrupted, Part, Progress, Show
 from steepest.study.grid import WITHIN, Cell, factors, label
 from steepest.study.plan import COMPILE_SECONDS, with_cell
-from steepest.study.result import StudyResult, assemble
+from steepest.study.result import StudyResult
 
 VARY = {"optimizer": ("gd", "momentum", "nesterov", "rmsprop", "adam"),
         "learning_rate": "1e-4:1:log9"}  # fmt: skip
@@ -237,28 +237,11 @@ class FunctionStudy:
         show: Show | None = None,
     ) -> StudyResult:
         """Run all cells from all starting points; as `Study.run`."""
-        began = time.perf_counter()
-        path = None if directory is None else Path(directory)
-        parts: dict[int, Part] = {}
-        if path is not None:
-            place.claim(path, self.describe(), overwrite=overwrite, resume=resume)
-            if resume and place.finished(path):
-                runs, trace = place.tables(path)
-                return StudyResult(self.cells, runs, trace, self.metric, facts=self.facts())
-            parts = place.kept(path) if resume else {}
-        try:
-            for part in self._execute(frozenset(parts), show):
-                parts[part.number] = part
-                if path is not None:
-                    place.keep(path, part)
-        except Interrupted:
-            raise KeyboardInterrupt from None
-        ordered = [parts[i] for i in sorted(parts)]
-        runs, trace = assemble(self.cells, [p.runs for p in ordered], [p.trace for p in ordered])
-        if path is not None:
-            place.finish(path, runs, trace)
-        seconds = time.perf_counter() - began
-        return StudyResult(self.cells, runs, trace, self.metric, seconds, self.facts())
+
+        def parts(skip: frozenset[int]) -> Iterator[Part]:
+            return self._execute(skip, show)
+
+        return conduct(self, parts, directory, resume=resume, overwrite=overwrite)
 
     def _execute(self, skip: frozenset[int], show: Show | None) -> Iterator[Part]:
         plan = self.plan

@@ -76,7 +76,8 @@ def _spaced(name: str, text: str, low: str, high: str, kind: str | None, count: 
     # 15 digits: 0.1 and not 0.09999999999999999, in tables and on axes.
     rounded = [float(f"{v:.15g}") for v in values]
     if FIELDS.get(name) is not None and _counts(name):
-        return tuple(dict.fromkeys(round(v) for v in rounded))
+        whole = dict.fromkeys(round(v) for v in rounded)
+        return tuple((n,) for n in whole) if name == "hidden" else tuple(whole)
     return tuple(rounded)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from steepest.data.dataset import Table
 from steepest.data.sources import load
 from steepest.engine.settings import Settings, with_recipe
 from steepest.study import directory as place
-from steepest.study.execute import Interrupted, Part, Show, execute
+from steepest.study.conduct import conduct
+from steepest.study.execute import Part, Show, execute
 from steepest.study.folds import SETTINGS, Folds
 from steepest.study.grid import Cell, changes, design, factors, known
 from steepest.study.plan import Plan, plan
-from steepest.study.result import StudyResult, assemble
+from steepest.study.result import StudyResult
 
 METRICS = ("loss", "accuracy", "r2", "rmse", "mae")
 
@@ -125,31 +125,11 @@ class Study:
         `records`: step records kept for each run. KeyboardInterrupt, once the block is ended, if
         the user presses Ctrl-C.
         """
-        began = time.perf_counter()
-        path = None if directory is None else Path(directory)
-        parts: dict[int, Part] = {}
-        if path is not None:
-            place.claim(path, self.describe(), overwrite=overwrite, resume=resume)
-            if resume and place.finished(path):
-                runs, trace = place.tables(path)
-                return StudyResult(self.cells, runs, trace, self.metric)
-            parts = place.kept(path) if resume else {}
-        try:
-            for part in execute(
-                self.plan, skip=frozenset(parts), halving=self.halving, records=records, show=show
-            ):
-                parts[part.number] = part
-                if path is not None:
-                    place.keep(path, part)
-        except Interrupted:
-            raise KeyboardInterrupt from None
-        ordered = [parts[i] for i in sorted(parts)]
-        runs, trace = assemble(self.cells, [p.runs for p in ordered], [p.trace for p in ordered])
-        if path is not None:
-            place.finish(path, runs, trace)
-        return StudyResult(
-            self.cells, runs, trace, self.metric, time.perf_counter() - began, self.facts()
-        )
+
+        def parts(skip: frozenset[int]) -> Iterator[Part]:
+            return execute(self.plan, skip=skip, halving=self.halving, records=records, show=show)
+
+        return conduct(self, parts, directory, resume=resume, overwrite=overwrite)
 
     def facts(self) -> dict[str, Any]:
         """What a report says about the study besides its results."""
