@@ -17,10 +17,9 @@ _MOST_CLASSES = 10
 def inspect(
     file: Annotated[str, typer.Argument(
         metavar="FILE", help="A file, a folder, sql:URL QUERY, or the name of a data set.")],
-    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
-    weights: Annotated[str | None, typer.Option(help="The column of row weights.")] = None,
-    drop: Annotated[list[str] | None, typer.Option(
-        help="A column to leave out; may be repeated.")] = None,
+    target: options.Target = None,
+    weights: options.Weights = None,
+    drop: options.Drop = None,
     task: Annotated[str | None, typer.Option(
         help="classification or regression, if the guess is wrong.")] = None,
     encoding: Annotated[str | None, typer.Option(

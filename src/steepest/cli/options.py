@@ -15,6 +15,16 @@ from steepest.core.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is random.")]
+Target = Annotated[str | None, typer.Option(
+    help="The column to predict.", rich_help_panel="Data")]  # fmt: skip
+Test = Annotated[str | None, typer.Option(
+    help="A file of rows to test on.", rich_help_panel="Data")]  # fmt: skip
+Weights = Annotated[str | None, typer.Option(
+    help="The column of row weights.", rich_help_panel="Data")]  # fmt: skip
+Drop = Annotated[list[str] | None, typer.Option(
+    help="A column to leave out; may be repeated.", rich_help_panel="Data")]  # fmt: skip
+Task = Annotated[str | None, typer.Option(
+    help="classification or regression, if guessed wrong.", rich_help_panel="Data")]  # fmt: skip
 
 
 def names(text: str) -> tuple[str, ...]:

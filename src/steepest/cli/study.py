@@ -43,16 +43,11 @@ def study(
     halving: Annotated[bool, typer.Option(
         "--halving", help="Drop the worse two thirds of the cells at each rung.",
         rich_help_panel="Study")] = False,
-    target: Annotated[str | None, typer.Option(
-        help="The column to predict.", rich_help_panel="Data")] = None,
-    test: Annotated[str | None, typer.Option(
-        help="A file of rows to test on.", rich_help_panel="Data")] = None,
-    weights: Annotated[str | None, typer.Option(
-        help="The column of row weights.", rich_help_panel="Data")] = None,
-    drop: Annotated[list[str] | None, typer.Option(
-        help="A column to leave out; may be repeated.", rich_help_panel="Data")] = None,
-    task: Annotated[str | None, typer.Option(
-        help="classification or regression, if guessed wrong.", rich_help_panel="Data")] = None,
+    target: options.Target = None,
+    test: options.Test = None,
+    weights: options.Weights = None,
+    drop: options.Drop = None,
+    task: options.Task = None,
     starts: Annotated[int | None, typer.Option(
         min=1, help="Starting points \\[10].", show_default=False,
         rich_help_panel="Functions")] = None,

@@ -23,7 +23,7 @@ def tables(
         "\\[runs/tables].", show_default=False)] = None,
     data: Annotated[str, typer.Option(
         help="On which data: a bundled or synthetic set, or a file.")] = "digits",
-    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    target: options.Target = None,
     seeds: Annotated[int, typer.Option(min=2, help="Runs of each setting.")] = 10,
     only: Annotated[str | None, typer.Option(
         metavar="1,7", help="Only these tables.", show_default=False)] = None,

@@ -15,9 +15,8 @@ from steepest.cli.settings import with_settings
 from steepest.cli.streaming import train_stream
 from steepest.core.errors import UsageError
 from steepest.core.outcome import Outcome
-from steepest.core.record import replace
 from steepest.data.dataset import Arrays
-from steepest.engine.auto_rate import tune_rate
+from steepest.engine.auto import Chosen, choose
 from steepest.engine.drive import Moment
 from steepest.engine.result import Fit, Fits
 from steepest.engine.settings import Settings
@@ -33,16 +32,11 @@ def train(
         metavar="DATA", show_default=False, help="A bundled set (iris wine breast_cancer diabetes "
         "digits), a synthetic one (moons circles spirals blobs, as in moons:n=500,noise=0.2), or a "
         "file.")] = None,
-    target: Annotated[str | None, typer.Option(
-        help="The column to predict.", rich_help_panel="Data")] = None,
-    test: Annotated[str | None, typer.Option(
-        help="A file of rows to test on.", rich_help_panel="Data")] = None,
-    weights: Annotated[str | None, typer.Option(
-        help="The column of row weights.", rich_help_panel="Data")] = None,
-    drop: Annotated[list[str] | None, typer.Option(
-        help="A column to leave out; may be repeated.", rich_help_panel="Data")] = None,
-    task: Annotated[str | None, typer.Option(
-        help="classification or regression, if guessed wrong.", rich_help_panel="Data")] = None,
+    target: options.Target = None,
+    test: options.Test = None,
+    weights: options.Weights = None,
+    drop: options.Drop = None,
+    task: options.Task = None,
     memory: Annotated[str | None, typer.Option(
         metavar="2GB", help="Stream the rows of a CSV, Parquet or IDX file, with so much memory "
         "for them; a file that does not fit is streamed by itself.",
@@ -69,7 +63,7 @@ def train(
     json: options.Json = False,
     settings: Settings | None = None,
     given: dict[str, Any] | None = None,
-    auto: bool = False,
+    auto: frozenset[str] = frozenset(),
 ) -> int:  # fmt: skip
     """Train a model on data by gradient descent, and keep the best one."""
     assert settings is not None
@@ -110,17 +104,17 @@ def train(
         # What was chosen by the memory that was free now decides the blocks: it is kept.
         job.where["memory"] = ready.memory
     ready.spec(job.settings)
+    tuned = None
     if auto and resume is None:
-        tuned = tune_rate(ready, job.settings, runs=len(job.seeds))
+        found, tuned = choose(ready, job.settings, auto, runs=len(job.seeds))
         output.hint(str(tuned))
-        found = replace(job.settings, learning_rate=tuned.rate)
         job = dataclasses.replace(job, settings=found)
     if resume is None:
         place = resuming.begin(job, ready.table, out, overwrite)
     else:
         place = resuming.go_on(job, ready.table, resume, config)
     with place.held:
-        return _run(ready, job, place, max_seconds, checkpoint_seconds, json)
+        return _run(ready, job, place, max_seconds, checkpoint_seconds, json, tuned)
 
 
 def _run(
@@ -130,6 +124,7 @@ def _run(
     max_seconds: float | None,
     checkpoint_seconds: float,
     json: bool,
+    tuned: Chosen | None = None,
 ) -> int:
     """Train in a directory that is this process's own, and tell what came of it."""
     if isinstance(ready, Streamed):
@@ -142,6 +137,8 @@ def _run(
     output.hint(f"{job.settings.make_optimizer()!r}")
     saver = checkpoint.Saver(place.checkpoints, checkpoint_seconds, output.warn)
     fits = _train(ready, job, place, saver, float("inf") if max_seconds is None else max_seconds)
+    for fit in fits:
+        fit.tuned = tuned
     run_directory.write(place.directory, fits, place.described)
     curves(fits.trace, place.directory / "curves.png")
     if not saver.leaving:

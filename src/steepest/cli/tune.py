@@ -16,8 +16,7 @@ from steepest.engine.settings import Settings
 def tune(
     data: Annotated[str, typer.Argument(
         metavar="DATA", help="A bundled or synthetic set, or a file.")],
-    target: Annotated[str | None, typer.Option(
-        help="The column to predict.", rich_help_panel="Data")] = None,
+    target: options.Target = None,
     rates: Annotated[int, typer.Option(min=3, help="How many learning rates.")] = 13,
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of each rate.")] = 5,
     plot: Annotated[Path | None, typer.Option(
