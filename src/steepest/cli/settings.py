@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from steepest.cli import options
+from steepest.core.errors import UsageError
 from steepest.core.record import replace
+from steepest.engine.auto import OTHERWISE, take_auto
 from steepest.engine.probes import resolve
 from steepest.engine.settings import Settings, with_recipe
-from steepest.engine.train import takes_auto
 
 PANELS = {
     "Model": ("model", "hidden", "activation", "initializer", "norm", "dropout"),
@@ -35,8 +36,8 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """`command(..., settings)` as a Typer command that has an option for each field of `Settings`.
 
     The wrapped function gets the `Settings` made from the options that were given, and where it
-    has an argument `given`, those options alone besides; with `auto`, whether the learning rate is
-    to be found.
+    has an argument `given`, those options alone besides; with `auto`, the names of the settings
+    that are to be found.
     """
     declared = inspect.signature(command, eval_str=True).parameters
     own = [p for p in declared.values() if p.name not in ("settings", "given", "auto")]
@@ -53,9 +54,13 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
                 changes[f.name] = read(f.name, value)
         if "given" in declared:
             mine["given"] = dict(changes)
-        auto = takes_auto(changes)
+        auto = take_auto(changes)
         if "auto" in declared:
             mine["auto"] = auto
+        elif auto:
+            raise UsageError(
+                f"--{min(auto).replace('_', '-')} auto is for `steepest train`; give a value."
+            )
         if "seed" in mine:
             changes["seed"] = mine["seed"]
         return command(**mine, settings=replace(Settings(), **with_recipe(changes)))
@@ -81,7 +86,7 @@ def read(name: str, value: Any) -> Any:
         found = options.names(value)
         return found[0] if len(found) == 1 else found
     if name == "batch_size":
-        return value if value == "full" else options.integers(value, option)[0]
+        return value if value in ("full", "auto") else options.integers(value, option)[0]
     if name == "learning_rate":
         return value if value == "auto" else options.floats(value, option, length=1)[0]
     if name in LISTS:
@@ -94,15 +99,14 @@ def _parameter(f: dataclasses.Field) -> inspect.Parameter:
     panel = next((p for p, names in PANELS.items() if name in names), "More")
     help_ = f.metadata.get("help", "")
     shown = _shown(f.default)
+    help_ += ", or auto" if f.name in OTHERWISE else ""
     text = f"{help_} [dim]\\[{shown}][/dim]" if shown else help_
     option = "--" + name.replace("_", "-")
     kind: Any = str
     declared = (option,)
     if isinstance(f.default, bool):
         kind, declared = bool, (f"{option}/--no-{name.replace('_', '-')}",)
-    elif f.name == "learning_rate":
-        text = f"{help_}, or auto"
-    elif f.metadata.get("role") == "number":
+    elif f.metadata.get("role") == "number" and f.name not in OTHERWISE:
         kind = float
     elif f.name == "every":
         kind = int

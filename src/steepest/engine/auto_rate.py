@@ -119,20 +119,14 @@ def tune_rate(
     direct = _from_curvature(ready, settings, spec, rule, limit)
     if direct is not None:
         return direct
-    total = max(1, math.ceil(settings.epochs * _per_epoch(ready, settings))) * runs
+    total = steps_of(ready, settings) * runs
     chosen = tuple(range(settings.seed + 1000, settings.seed + 1000 + SEEDS))
     chosen = chosen if seeds is None else tuple(seeds)
     steps = max(LEAST, int(SHARE * total / (2 * RATES * len(chosen))))
-    top = HIGHEST
-    if limit is not None:
-        top = limit if isinstance(spec.objective.model, Linear) else 2 * limit
-    # Powers of sqrt(10): a small change of the limit does not move all rates.
-    first = math.floor(2 * math.log10(top))
-    coarse = 10.0 ** ((first - np.arange(RATES)) / 2)
-    losses = _sweep(ready, settings, coarse, chosen, steps)
-    best = coarse[_best(losses)]
-    fine = best * 10.0 ** (np.linspace(0.4, -0.6, RATES))
-    losses = np.concatenate([losses, _sweep(ready, settings, fine, chosen, steps)])
+    coarse = coarse_rates(ready, settings, limit)
+    losses = sweep(ready, settings, coarse, chosen, steps)
+    fine = fine_rates(coarse[_best(losses)])
+    losses = np.concatenate([losses, sweep(ready, settings, fine, chosen, steps)])
     rates = np.concatenate([coarse, fine])
     if not np.isfinite(losses).all(axis=1).any():
         raise UsageError(
@@ -170,7 +164,27 @@ def _from_curvature(ready, settings, spec, rule, limit) -> Tuned | None:
     return Tuned(float(f"{rate:.3g}"), limit, how)
 
 
-def _sweep(ready, settings, rates, seeds, steps) -> np.ndarray:
+def coarse_rates(ready: Any, settings: Settings, limit: float | None) -> np.ndarray:
+    """Eight rates a factor sqrt(10) apart, the largest from below the stable limit.
+
+    Twice the limit for networks, whose curvature gives way; 1 for rules without a limit.
+    """
+    top = HIGHEST
+    if limit is not None:
+        top = limit if isinstance(ready.spec(settings).objective.model, Linear) else 2 * limit
+    # Powers of sqrt(10): a small change of the limit does not move all rates.
+    first = math.floor(2 * math.log10(top))
+    return np.asarray(10.0 ** ((first - np.arange(RATES)) / 2))
+
+
+def fine_rates(best: float) -> np.ndarray:
+    """Eight rates within a factor of ten around the best of the coarse ones."""
+    return np.asarray(best * 10.0 ** np.linspace(0.4, -0.6, RATES))
+
+
+def sweep(
+    ready: Any, settings: Settings, rates: np.ndarray, seeds: Sequence[int], steps: int
+) -> np.ndarray:
     """The training loss of each rate and seed after `steps` steps, (rates, seeds)."""
     specs = [ready.spec(replace(settings, learning_rate=float(r))) for r in rates]
     runs = run(
@@ -184,12 +198,16 @@ def _sweep(ready, settings, rates, seeds, steps) -> np.ndarray:
     return np.where(ended | ~np.isfinite(losses), np.inf, losses)
 
 
-def _best(losses: np.ndarray) -> int:
-    """The row with the lowest mean logarithm plus spread; rows with a divergence are out."""
+def reliability(losses: np.ndarray) -> np.ndarray:
+    """Mean logarithm plus spread over seeds, lower is better; infinite where a run diverged."""
     safe = np.where(np.isfinite(losses), losses, np.nan)
     logs = np.log(np.maximum(safe, 1e-12))
     score = logs.mean(axis=1) + logs.std(axis=1)
-    return int(np.argmin(np.where(np.isnan(score), np.inf, score)))
+    return np.asarray(np.where(np.isnan(score), np.inf, score))
+
+
+def _best(losses: np.ndarray) -> int:
+    return int(np.argmin(reliability(losses)))
 
 
 def _batch_size(ready, settings) -> int:
@@ -197,8 +215,10 @@ def _batch_size(ready, settings) -> int:
     return n if settings.batch_size == "full" else min(int(settings.batch_size), n)
 
 
-def _per_epoch(ready, settings) -> int:
-    return -(-len(ready.train.x) // _batch_size(ready, settings))
+def steps_of(ready: Any, settings: Settings) -> int:
+    """How many steps the run of these settings takes."""
+    per_epoch = -(-len(ready.train.x) // _batch_size(ready, settings))
+    return max(1, math.ceil(settings.epochs * per_epoch))
 
 
 @dataclass(frozen=True)
@@ -291,8 +311,8 @@ def rate_map(
     limit = limit_at_start(ready, settings, settings.seed)
     top = HIGHEST if limit is None else 2 * limit
     tried = 2.0 ** (math.floor(math.log2(top)) - np.arange(rates))[::-1]
-    total = max(1, math.ceil(settings.epochs * _per_epoch(ready, settings)))
-    losses = _sweep(ready, settings, tried, tuple(seeds), total)
+    total = steps_of(ready, settings)
+    losses = sweep(ready, settings, tried, tuple(seeds), total)
     if target is None:
         middle = np.median(losses[_best(losses)])
         target = float(2 * middle)

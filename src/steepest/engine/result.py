@@ -34,7 +34,7 @@ class Fit(Trained):
                       there are no such rows. Regression metrics are in the units of the target.
     trace:            what was recorded.
     parts:            the training, validation and test rows, encoded.
-    tuned:            how `learning_rate="auto"` was chosen (`auto_rate.Tuned`), else None.
+    tuned:            how settings given as `auto` were chosen (`auto.Chosen`), else None.
     """
 
     settings: Settings
@@ -91,6 +91,7 @@ class Fit(Trained):
             "train": self.train,
             "validation": self.validation,
             "test": self.test,
+            **({} if self.tuned is None else {"chosen": self.tuned.to_dict()}),
         }
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from steepest.core.record import replace
 from steepest.data.dataset import Arrays, Table
 from steepest.data.encode import Encoder
 from steepest.data.sources import load
-from steepest.engine.auto_rate import tune_rate
+from steepest.engine.auto import choose, take_auto
 from steepest.engine.drive import Hook
 from steepest.engine.result import Fit, Fits, fits_of
 from steepest.engine.runs import run
@@ -99,7 +99,8 @@ def train(
       data_options: further arguments of `data.load`, such as `target`.
       settings: a `Settings`; `changes` are applied to it.
       **changes: any field of `Settings`: learning_rate, batch_size, epochs, hidden, l2, ...
-        `learning_rate="auto"` finds one by curvature or a short sweep (`engine.auto_rate`).
+        `learning_rate="auto"` finds one by curvature or a short sweep, `batch_size="auto"` by the
+        gradient noise, `optimizer="auto"` by a race (`engine.auto`); `fit.tuned` says why.
 
     Returns: a `Fit`, or `Fits` for several seeds.
     Raises: UsageError for a setting, DataError for data that cannot work, before anything compiles.
@@ -114,7 +115,7 @@ def train(
         changes["optimizer"] = optimizer
     if not isinstance(model, str) or model != "mlp":
         changes["model"] = model
-    auto = takes_auto(changes)
+    auto = take_auto(changes)
     settings = (
         replace(Settings(), **with_recipe(changes))
         if settings is None
@@ -127,9 +128,7 @@ def train(
     settings.make_optimizer()
     ready = prepare(data, settings, memory=memory, **(data_options or {}))
     chosen = (settings.seed,) if seeds is None else tuple(seeds)
-    tuned = tune_rate(ready, settings, runs=len(chosen)) if auto else None
-    if tuned is not None:
-        settings = replace(settings, learning_rate=tuned.rate)
+    settings, tuned = choose(ready, settings, auto, runs=len(chosen))
     fits = train_prepared(
         ready,
         settings,
@@ -140,20 +139,6 @@ def train(
     for fit in fits:
         fit.tuned = tuned
     return fits if seeds is not None and len(chosen) > 1 else fits[0]
-
-
-def takes_auto(changes: dict[str, Any]) -> bool:
-    """Take `learning_rate="auto"` out of `changes`; whether it was there.
-
-    It counts as no choice of one's own: the rest of the recipe stays.
-    """
-    rate = changes.get("learning_rate")
-    if not isinstance(rate, str):
-        return False
-    if rate != "auto":
-        raise UsageError(f"learning_rate={rate!r} must be a number or 'auto'.")
-    del changes["learning_rate"]
-    return True
 
 
 def train_prepared(
