@@ -35,7 +35,7 @@ HOME = {
 }
 """Where each estimator is; a file may name these, and nothing else is ever imported for it."""
 PARTS = {
-    "Coding": "mlp",
+    "Coding": "trained",
     "Labels": "inputs",
     "LinearCoding": "convex",
     "Scaling": "inputs",

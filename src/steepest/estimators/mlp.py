@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.model_selection import train_test_split
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from steepest.core.errors import DataError, UsageError
-from steepest.core.outcome import Reason
-from steepest.data.dataset import Arrays
-from steepest.engine.compiling import precision
-from steepest.engine.runs import BLOCK_ROWS, Runs, bucket
 from steepest.engine.settings import Settings, with_recipe
-from steepest.engine.spec import cast_host
 from steepest.estimators import base
-from steepest.estimators.base import Estimator, Job
-from steepest.estimators.convex import Target
-from steepest.estimators.curvature import stable_limit
-from steepest.estimators.inputs import Labels, Scaling, check_fit, check_rows, check_weight, dense
-from steepest.objectives.classification import BinaryLogLoss, LogLoss
-from steepest.objectives.losses import loss as find_loss
-from steepest.objectives.regression import Poisson
+from steepest.estimators.trained import Trained, TrainedClassifier, TrainedRegressor
 
 SETTINGS = (
     "activation", "initializer", "norm", "dropout", "loss", "l1", "l2", "label_smoothing",
@@ -38,58 +18,12 @@ SETTINGS = (
 """Parameters that are `Settings` of the same name; None leaves them to the recipe or the rule."""
 
 
-@dataclass
-class Coding:
-    """What was learned of rows and targets: scales, or labels."""
-
-    scaling: Scaling
-    target: Any
-    outputs: int
-
-
-class Perceptron(Estimator):
-    """Base of both: data to a job of mini-batch training, and an ensemble of weights kept."""
+class Perceptron(Trained):
+    """Base of both: parameters to settings, and scikit-learn's names for the weights."""
 
     NUMBERS = frozenset(SETTINGS) - {
         "activation", "initializer", "norm", "loss", "optimizer", "schedule", "batch_size", "dtype",
     }  # fmt: skip
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None,
-            y_val: Any = None) -> Any:  # fmt: skip
-        """Train on rows X (rows, features), targets y (rows,) or (rows, outputs).
-
-        The weights of the epoch with the lowest loss on `X_val`, `y_val` are kept (or on the
-        fraction `validation_fraction` of the rows); without either, of the lowest training loss.
-
-        Raises DivergedError, which names the learning rate and its measured limit; DataError and
-        UsageError before anything compiles.
-        """
-        if self._ready_made(X):
-            return self
-        again = bool(self.warm_start) and hasattr(self, "_state")
-        job = self._job(X, y, sample_weight, X_val=X_val, y_val=y_val,
-                        like=self._kept() if again else None)  # fmt: skip
-        if again:
-            self._continue(job)
-        self._adopt(job, base.run_jobs([[job]], self._hooks()), range(len(job.seeds)))
-        return self
-
-    def _partial(self, X, y, sample_weight, classes=None):
-        again = hasattr(self, "_state")
-        job = self._job(X, y, sample_weight, like=self._kept() if again else None,
-                        classes=classes, once=True)  # fmt: skip
-        if again:
-            self._continue(job)
-        self._adopt(job, base.run_jobs([[job]], self._hooks()), range(len(job.seeds)), again=again)
-        return self
-
-    def _kept(self):
-        return Job((), Arrays(np.zeros((0, 1))), coding=self._coding)
-
-    def _continue(self, job: Job) -> None:
-        """Let `job` go on from the weights and the optimizer's memory of the last fit."""
-        self._calls += 1
-        base.reopened(job, self._state, self._calls)
 
     def _settings(self, once: bool) -> Settings:
         given = {k: getattr(self, k) for k in SETTINGS if getattr(self, k, None) is not None}
@@ -103,116 +37,8 @@ class Perceptron(Estimator):
             **given,
         )
 
-    def _job(self, X, y, sample_weight=None, *, like=None, X_val=None, y_val=None, classes=None,
-             once=False):  # fmt: skip
-        fresh = like is None or like.stages
-        X, y = self._rows(X, y, reset=bool(fresh))
-        settings = self._settings(once)
-        members = base.whole(self, "ensemble", self.ensemble)
-        weight = check_weight(sample_weight, X.shape[0])
-        x = dense(X, np.float64 if X.dtype.kind != "f" else X.dtype)
-        known = None if like is None else like.coding
-        held = None
-        fraction = base.real(self, "validation_fraction", self.validation_fraction, most=0.9)
-        if (X_val is None) != (y_val is None):
-            raise UsageError("give X_val and y_val together, or neither.")
-        if X_val is not None:
-            held = (*self._rows(X_val, y_val, reset=False), None)
-        elif fraction and not once:
-            x, y, weight, held = self._split(x, y, weight, fraction)
-        coding = self._code(x, y, weight, known, bool(fresh), classes)
-        train = self._arrays(coding, x, y, weight, settings.dtype)
-        if held is not None:
-            vx, vy, vw = held
-            held = self._arrays(coding, dense(vx), vy, vw, settings.dtype)
-        spec = self._spec(settings, coding, train.x.shape[1])
-        seed = base.seed_of(self.random_state)
-        how: dict[str, Any] = {
-            "batch_size": settings.batch_size,
-            "epochs": settings.epochs,
-            "dtype": settings.dtype,
-        }
-        return Job((spec,), train, held, tuple(range(seed, seed + members)), how, coding)
-
-    def _restage(self, job):
-        spec = self._spec(self._settings(False), job.coding, job.train.x.shape[1])
-        return dataclasses.replace(job, stages=(spec,))
-
-    def _split(self, x, y, weight, fraction):
-        """Hold out a fraction of the rows, by class where each has two at least."""
-        seed = base.seed_of(self.random_state) % 2**32
-        strata = self._strata(y)
-        a, b = train_test_split(
-            np.arange(len(x)), test_size=fraction, random_state=seed, stratify=strata
-        )
-        return x[a], y[a], weight[a], (x[b], y[b], weight[b])
-
-    def _arrays(self, coding, x, y, weight, dtype) -> Arrays:
-        targets, weight = self._encode(coding, y, check_weight(weight, len(x)), dtype)
-        return Arrays(coding.scaling(x, dtype), targets, weight.astype(dtype))
-
-    def _scaling(self, x, weight, known, fresh):
-        if known is not None and not fresh:
-            return known.scaling
-        if self.standardize:
-            return Scaling.fit(x, weight)
-        return Scaling.none(x.shape[1])
-
-    def _spec(self, settings, coding, features):
-        spec = settings.spec((features,), coding.outputs, self._task)
-        return spec
-
-    def _adopt(self, job: Job, runs: Runs, streams: Sequence[int] = (0,), cell: int = 0,
-               again: bool = False) -> None:  # fmt: skip
-        spec, per = runs.specs[cell], max(runs.steps_per_epoch, 1)
-        streams = list(streams)
-        limit = ""
-        first = runs.trace.steps["loss"][0, streams, cell]
-        epochs = {k: v for k, v in runs.trace.epochs.items() if k.endswith("loss")}
-        last = _last(epochs["train_loss"][:, streams, cell])
-        lost = [s for s in streams if runs.reason(s, cell) in (Reason.NOT_FINITE, Reason.BLOW_UP)]
-        worse = not again and not np.all(last < first * 1.5 + 1e-3)
-        if lost or worse:
-            limit = stable_limit(spec, job.train, job.seeds[0], job.how["dtype"])
-        self._judge(runs, streams, cell, limit)
-        if worse:
-            base.warn_worse(self, float(np.mean(first)), float(np.mean(last)), limit)
-        chosen = [runs.best(s, cell) for s in streams]
-        self._params, self._buffers = jax.tree.map(lambda *a: np.stack(a), *chosen)
-        self._model, self._loss = spec.objective.model, spec.objective.loss
-        self._coding, self._dtype = job.coding, job.how["dtype"]
-        curve = np.nanmean(epochs["train_loss"][:, streams, cell], axis=1).tolist()
-        held = epochs.get("validation_loss")
-        found = [] if held is None else np.nanmean(held[:, streams, cell], axis=1).tolist()
-        self.loss_curve_ = (self.loss_curve_ if again else []) + curve
-        self.validation_loss_curve_ = (self.validation_loss_curve_ if again else []) + found
-        self.n_iter_ = len(self.loss_curve_)
-        self.best_epoch_ = float(np.mean(runs.carry.best_step[streams, cell])) / per
-        self.loss_ = float(np.mean(runs.carry.best_value[streams, cell]))
-        self._state = base.state_of(runs, streams, cell)
-        self._calls = getattr(self, "_calls", 0) if again else 0
-        self._report()
-
-    def _report(self):
-        """Attributes of scikit-learn's name."""
-        self.n_outputs_ = self._coding.outputs
-
-    def _forward(self, X: Any, dtype: str | None = None) -> np.ndarray:
-        """Outputs of all members, (members, rows, outputs), in `dtype` or that of training."""
-        check_is_fitted(self)
-        dtype = self._dtype if dtype is None else dtype
-        x = self._coding.scaling(dense(check_rows(self, X)), dtype)
-        params, buffers = cast_host((self._params, self._buffers), dtype)
-        model, out = cast_host(self._model, dtype), []
-        with precision(dtype):
-            for first in range(0, len(x), BLOCK_ROWS):
-                block = x[first : first + BLOCK_ROWS]
-                n = len(block)
-                rows = max(64, 1 << (n - 1).bit_length()) if n <= 512 else bucket(n)
-                block = np.concatenate([block, np.zeros((rows - n, x.shape[1]), x.dtype)])
-                found = _members(model, params, buffers, block)
-                out.append(np.asarray(found)[:, :n])
-        return np.concatenate(out, axis=1)
+    def _members(self):
+        return base.whole(self, "ensemble", self.ensemble)
 
     @property
     def coefs_(self) -> list[np.ndarray]:
@@ -225,34 +51,7 @@ class Perceptron(Estimator):
         return [layer["bias"][0] for layer in self._params["layers"]]
 
 
-@jax.jit
-def _members(model, params, buffers, x):
-    def one(params, buffers):
-        return model.forward(params, buffers, x, train=False)[0]
-
-    return jax.vmap(one)(params, buffers)
-
-
-def _last(curves: np.ndarray) -> np.ndarray:
-    """The last number of each column that is not NaN."""
-    known = np.isfinite(curves)
-    if not len(curves):
-        return np.full(curves.shape[1], np.inf)
-    rows = len(curves) - 1 - np.argmax(known[::-1], axis=0)
-    return np.where(known.any(axis=0), curves[rows, np.arange(curves.shape[1])], np.inf)
-
-
-def _has_probabilities(estimator: Any) -> bool:
-    loss = getattr(estimator, "_loss", None)
-    loss = (
-        find_loss("log_loss" if estimator.loss is None else estimator.loss)
-        if loss is None
-        else loss
-    )
-    return isinstance(loss, (LogLoss, BinaryLogLoss))
-
-
-class MLPClassifier(ClassifierMixin, Perceptron):
+class MLPClassifier(Perceptron, TrainedClassifier):
     """A multi-layer perceptron for classes, one label or several a row.
 
     h_0 = x, h_l = a(h_{l-1} W_l + b_l), p = softmax(h W + b), trained on mini-batches by
@@ -285,8 +84,6 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     (True, (1, 3))
     """
 
-    _task = "classification"
-
     def __init__(self, hidden_layer_sizes=(128,), *, activation="relu", initializer="auto",
                  norm=None, dropout=None, loss=None, optimizer=None, learning_rate=None,
                  momentum=None, weight_decay=None, schedule=None, warmup=None, clip_norm=None,
@@ -305,87 +102,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         """
         return self._partial(X, y, sample_weight, classes)
 
-    def _rows(self, X, y, reset=True):
-        X, y = check_fit(self, X, y, reset=reset, multi_output=True)
-        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _strata(self, y):
-        if y.ndim == 2:
-            return None
-        return y if np.unique(y, return_counts=True)[1].min() > 1 else None
-
-    def _code(self, x, y, weight, known, fresh, classes):
-        if known is not None:
-            labels = known.target
-            if labels.multilabel != (y.ndim == 2):
-                raise DataError("y changed between one label a row and several.")
-        else:
-            labels = Labels.fit(self, y, multilabel=True)
-            if classes is not None and not labels.multilabel:
-                labels = Labels(np.unique(classes))
-        return Coding(self._scaling(x, weight, known, fresh), labels, len(labels.classes))
-
-    def _encode(self, coding, y, weight, dtype):
-        labels = coding.target
-        codes = labels.encode(y)
-        if not labels.multilabel and len(labels.classes) < 2:
-            labels.require_several(self, codes, weight)
-        return codes, labels.weights(self.class_weight, codes, weight)
-
-    def _job(self, X, y, sample_weight=None, *, like=None, classes=None, once=False, **how):
-        job = super()._job(X, y, sample_weight, like=like, classes=classes, once=once, **how)
-        if not once:
-            job.coding.target.require_several(self, job.train.y, job.train.weight)
-        return job
-
-    def _spec(self, settings, coding, features):
-        if coding.target.multilabel and self.loss is None:
-            loss = BinaryLogLoss(label_smoothing=self.label_smoothing, multilabel=True)
-            settings = base.changed(settings, loss=loss, label_smoothing=None)
-        return settings.spec((features,), coding.outputs, self._task)
-
-    def _report(self):
-        super()._report()
-        self.classes_ = self._coding.target.classes
-
-    def _probabilities(self, X):
-        out = self._forward(X)
-        with precision(self._dtype):
-            each = [np.asarray(self._loss.probabilities(o)) for o in out]
-        return np.mean(each, axis=0, dtype=each[0].dtype)
-
-    @available_if(_has_probabilities)
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class (rows, classes), or of each label (rows, labels)."""
-        return self._probabilities(X)
-
-    @available_if(_has_probabilities)
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Its logarithm."""
-        return np.log(self._probabilities(X))
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each row; or 0 and 1 for each label."""
-        check_is_fitted(self)
-        labels = self._coding.target
-        if not _has_probabilities(self):
-            with precision(self._dtype):
-                codes = np.asarray(self._loss.predict(self._forward(X).mean(axis=0)))
-        elif labels.multilabel:
-            codes = (self._probabilities(X) > 0.5).astype(int)
-        else:
-            codes = self._probabilities(X).argmax(axis=1)
-        if labels.multilabel:
-            return codes.astype(np.int64)
-        return labels.decode(codes)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
-
-
-class MLPRegressor(RegressorMixin, Perceptron):
+class MLPRegressor(Perceptron, TrainedRegressor):
     """A multi-layer perceptron for real targets, one or several a row.
 
     As `MLPClassifier`, with the squared loss on targets that are scaled inside to mean 0 and
@@ -400,8 +118,6 @@ class MLPRegressor(RegressorMixin, Perceptron):
     >>> model.score(X, y) > 0.4
     True
     """
-
-    _task = "regression"
 
     def __init__(self, hidden_layer_sizes=(128,), *, activation="relu", initializer="auto",
                  norm=None, dropout=None, loss=None, optimizer=None, learning_rate=None,
@@ -418,38 +134,3 @@ class MLPRegressor(RegressorMixin, Perceptron):
         The scales of inputs and targets are those of the first call.
         """
         return self._partial(X, y, sample_weight)
-
-    def _rows(self, X, y, reset=True):
-        X, y = check_fit(self, X, y, reset=reset, multi_output=True, y_numeric=True)
-        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-
-    def _strata(self, y):
-        return None
-
-    def _code(self, x, y, weight, known, fresh, classes):
-        if known is not None and not fresh:
-            target = known.target
-        else:
-            counts = isinstance(find_loss("squared" if self.loss is None else self.loss), Poisson)
-            target = Target.fit(y, weight, centre=not counts, scale=not counts)
-        return Coding(self._scaling(x, weight, known, fresh), target, max(1, target.columns))
-
-    def _encode(self, coding, y, weight, dtype):
-        targets = coding.target.encode(y, dtype)
-        find_loss("squared" if self.loss is None else self.loss).check(targets, targets.shape[1])
-        return targets, weight
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The prediction in the units of the target, (rows,) or (rows, outputs)."""
-        # In float64 a row's prediction does not hang on the rows that are predicted with it.
-        out = self._forward(X, "float64")
-        with precision("float64"):
-            each = [np.asarray(self._loss.predict(o)).reshape(o.shape) for o in out]
-        target = self._coding.target
-        value = np.mean(each, axis=0) * target.scale + target.shift
-        return value if target.columns else value[:, 0]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
