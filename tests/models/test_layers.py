@@ -83,6 +83,23 @@ def test_auto_is_glorot_before_the_others(name):
     assert layers.initializer("auto", name) is layers.INITIALIZERS["glorot_uniform"]
 
 
+@pytest.mark.parametrize(
+    "names", [("he", "he", "glorot"), ("he_normal", "glorot_normal"), ("he", "orthogonal", "zeros")]
+)
+def test_layers_drawn_together_are_as_each_would_be(names):
+    shapes = [(300, 200), (200, 250), (250, 400)][: len(names)]
+    kinds = [layers.initializer(name) for name in names]
+    drawn = layers.draw(kinds, jax.random.key(3), shapes, np.dtype("float32"))
+    for kind, shape, w in zip(kinds, shapes, drawn, strict=True):
+        alone = kind(jax.random.key(4), shape, np.dtype("float32"))
+        assert w.shape == shape
+        assert w.dtype == alone.dtype
+        np.testing.assert_allclose(w.std(), alone.std(), rtol=0.02, atol=1e-12)
+        np.testing.assert_allclose(abs(w).max(), abs(alone).max(), rtol=0.15, atol=1e-12)
+    first, second = np.asarray(drawn[0]).ravel(), np.asarray(drawn[1]).ravel()
+    assert abs(np.corrcoef(first[:50_000], second[:50_000])[0, 1]) < 0.02
+
+
 def test_unknown_names_are_refused_with_a_suggestion():
     with pytest.raises(UsageError, match=r"activation='rleu'.*did you mean 'relu'"):
         layers.activation("rleu")

@@ -177,7 +177,9 @@ def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) ->
             params, buffers = spec.objective.init(jax.random.fold_in(key, 0))
         else:
             params, buffers = initial
-        return begin(spec, params, buffers, batch, key)
+        made = begin(spec, params, buffers, batch, key)
+        # Weakly typed numbers are another type to the compiler than those that a later call brings.
+        return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), made)
 
     axes = ("cell", "seed", None if initial is None else "run", axis_of(batch, 1))
     return over_runs(carry, layout.seeds, layout.cells, axes)(spec, keys, initial, batch)
@@ -342,8 +344,8 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
         fold = partial(jax.random.fold_in, data=chunk.first + i + 1)
         return fold(chunk.keys) if chunk.keys.ndim == 1 else jax.vmap(fold)(chunk.keys)
 
-    def running(carry):
-        return jnp.any(carry.reason == int(Reason.NONE))
+    def running(packed):
+        return jnp.any(carried.unpack(packed).reason == int(Reason.NONE))
 
     def write(buffers, values, index):
         return jax.tree.map(
@@ -372,7 +374,7 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
     origin = chunk.first // layout.every
 
     def segment(loop):
-        e, begin, carry, steps, epochs = loop
+        e, begin, packed, steps, epochs = loop
         gathered = gather(e)
 
         def body(inner):
@@ -393,25 +395,24 @@ def _loop(step, measure, spec, carry, chunk, data, held, layout):
 
         def more(inner):
             i, packed, _ = inner
-            return (i < chunk.stops[e]) & running(carried.unpack(packed))
+            return (i < chunk.stops[e]) & running(packed)
 
-        i, packed, steps = jax.lax.while_loop(more, body, (begin, carried.pack(carry), steps))
-        carry = carried.unpack(packed)
+        i, packed, steps = jax.lax.while_loop(more, body, (begin, packed, steps))
 
         def measured():
-            new, record = measure(spec, carry, held)
-            return new, write(epochs, record, e)
+            new, record = measure(spec, carried.unpack(packed), held)
+            return carried.pack(new), write(epochs, record, e)
 
         complete = chunk.measure[e] & (i >= chunk.stops[e])
-        carry, epochs = jax.lax.cond(complete, measured, lambda: (carry, epochs))
-        return e + 1, i, carry, steps, epochs
+        packed, epochs = jax.lax.cond(complete, measured, lambda: (packed, epochs))
+        return e + 1, i, packed, steps, epochs
 
     def more(loop):
-        e, _, carry, _, _ = loop
-        return (e < chunk.count) & running(carry)
+        e, _, packed, _, _ = loop
+        return (e < chunk.count) & running(packed)
 
     zero = jnp.zeros((), jnp.int32)
-    _, _, carry, step_records, epoch_records = jax.lax.while_loop(
-        more, segment, (zero, zero, carry, step_records, epoch_records)
+    _, _, packed, step_records, epoch_records = jax.lax.while_loop(
+        more, segment, (zero, zero, carried.pack(carry), step_records, epoch_records)
     )
-    return carry, recorded.unpack(step_records), epoch_records
+    return carried.unpack(packed), recorded.unpack(step_records), epoch_records

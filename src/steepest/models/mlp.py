@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import jax
@@ -88,18 +89,15 @@ class MLP:
         return fill_sizes(self, inputs, outputs)
 
     def init(self, key: jax.Array) -> tuple[Any, Any]:
-        """(params, buffers), each layer drawn from its own key."""
+        """(params, buffers)."""
         inputs, outputs = need_sizes(self)
         dtype = layers.float_dtype()
-        widths = (inputs, *self.hidden, outputs)
+        shapes = list(itertools.pairwise((inputs, *self.hidden, outputs)))
+        kinds = [layers.initializer(self.initializer, a) for a in (*self.activations, "identity")]
         made, running = [], []
-        for i, after in enumerate((*self.activations, "identity")):
-            draw = layers.initializer(self.initializer, after)
-            width = widths[i + 1]
-            layer: dict[str, Any] = {
-                "weight": draw(jax.random.fold_in(key, i), (widths[i], width), dtype),
-                "bias": jnp.zeros((width,), dtype),
-            }
+        for i, weight in enumerate(layers.draw(kinds, key, shapes, dtype)):
+            width = shapes[i][1]
+            layer: dict[str, Any] = {"weight": weight, "bias": jnp.zeros((width,), dtype)}
             if self.norm and i < len(self.hidden):
                 layer["norm"] = {"scale": jnp.ones((width,), dtype),
                                  "shift": jnp.zeros((width,), dtype)}  # fmt: skip
