@@ -38,7 +38,15 @@ BLOCK = re.compile(
 )
 
 
-@pytest.mark.parametrize("name", MODULES)
+# Modules whose examples take ten seconds or more are among the long tests.
+FITTING = {f"steepest.{name}" for name in (
+    "estimators.linear", "estimators.mlp", "estimators.robust", "estimators.search",
+    "estimators.svm", "study.study",
+)}  # fmt: skip
+FITTED = [pytest.param(m, marks=pytest.mark.slow) if m in FITTING else m for m in MODULES]
+
+
+@pytest.mark.parametrize("name", FITTED, ids=str)
 def test_doctests(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)

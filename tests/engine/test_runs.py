@@ -36,7 +36,9 @@ def fit(iris, specs, **how):
     return run(specs, iris.train, iris.validation, **how)
 
 
-@pytest.mark.parametrize("chunk_steps", [5, pytest.param(1, marks=pytest.mark.slow), 64])
+@pytest.mark.parametrize(
+    "chunk_steps", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 64))]
+)
 def test_chunked_equals_unchunked_to_the_bit(iris, cells, chunk_steps):
     specs = cells(1e-3, 1e-2, dropout=0.2)
     whole = fit(iris, specs, seeds=(0, 3))

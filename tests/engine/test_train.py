@@ -113,7 +113,10 @@ def test_too_large_a_rate_diverges_and_says_so():
         {"optimizer": "momentum", "momentum": 0.5, "clip_value": 0.1, "weight_decay": 1e-3},
         marks=pytest.mark.slow,
     ),
-    {"loss": "squared_hinge", "schedule": "plateau", "schedule_settings": (("patience", 2),)},
+    pytest.param(
+        {"loss": "squared_hinge", "schedule": "plateau", "schedule_settings": (("patience", 2),)},
+        marks=pytest.mark.slow,
+    ),
 ])  # fmt: skip
 def test_settings_work_together(settings):
     fit = train("mlp", "iris", **(QUICK | settings))

@@ -93,11 +93,17 @@ def test_a_resumed_run_ends_as_if_nothing_had_been(ready, undisturbed, folder, a
     ("changes", "seeds"),
     [
         ({"norm": "batch", "optimizer": "momentum", "momentum": 0.9, "clip_norm": 1.0}, (0, 1)),
-        ({"batch_size": "full", "dropout": None, "dtype": "float64"}, (3,)),
-        ({"patience": 2.0, "learning_rate": 0.3, "epochs": 30.0, "schedule": "constant"}, (0,)),
+        pytest.param(
+            {"batch_size": "full", "dropout": None, "dtype": "float64"}, (3,),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"patience": 2.0, "learning_rate": 0.3, "epochs": 30.0, "schedule": "constant"}, (0,),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["buffers and two seeds", "full batch in float64", "early stopping"],
-)
+)  # fmt: skip
 def test_all_that_a_run_carries_is_kept(tmp_path, changes, seeds):
     settings = replace(SETTINGS, **changes)
     ready = Prepared("iris", settings)
