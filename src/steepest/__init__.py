@@ -45,6 +45,10 @@ _HOME = {
     "Study": "study.study",
     "StudyResult": "study.result",
     "Trace": "core.trace",
+    "TreeClassifier": "estimators.tree",
+    "TreeEnsembleClassifier": "estimators.tree_ensemble",
+    "TreeEnsembleRegressor": "estimators.tree_ensemble",
+    "TreeRegressor": "estimators.tree",
     "UsageError": "core.errors",
     "function": "functions.function",
     "least_squares": "engine.least_squares",
@@ -92,6 +96,8 @@ if TYPE_CHECKING:
     from steepest.estimators.search import GridSearchCV, HalvingSearchCV, RandomizedSearchCV
     from steepest.estimators.sgd import SGDClassifier, SGDRegressor
     from steepest.estimators.svm import SVC, SVR, LinearSVC, LinearSVR
+    from steepest.estimators.tree import TreeClassifier, TreeRegressor
+    from steepest.estimators.tree_ensemble import TreeEnsembleClassifier, TreeEnsembleRegressor
     from steepest.functions.function import function
     from steepest.study.result import StudyResult
     from steepest.study.study import Study

@@ -41,6 +41,10 @@ EXPECTED = {
     "HuberRegressor": both(NO_RESIDUALS),
     "SVC": both(RANDOM_FEATURES),
     "SVR": both(RANDOM_FEATURES),
+    "TreeClassifier": both(RANDOM_BATCHES),
+    "TreeRegressor": both(RANDOM_BATCHES),
+    "TreeEnsembleClassifier": both(RANDOM_BATCHES),
+    "TreeEnsembleRegressor": both(RANDOM_BATCHES),
     "GridSearchCV": SEARCH,
 }
 
@@ -63,6 +67,11 @@ SLOW = [
     steepest.LinearSVR(),
     steepest.SVC(),
     steepest.SVR(),
+    steepest.TreeClassifier(3, n_init=1, max_iter=40),
+    steepest.TreeClassifier(3, splits="oblique", n_init=1, max_iter=40),
+    steepest.TreeRegressor(3, n_init=1, max_iter=40),
+    steepest.TreeEnsembleClassifier(8, max_depth=3, max_iter=40),
+    steepest.TreeEnsembleRegressor(8, max_depth=3, max_iter=40),
     steepest.GridSearchCV(steepest.Ridge(), {"alpha": [0.1, 1.0]}),
     steepest.GridSearchCV(steepest.LogisticRegression(), {"C": [0.1, 1.0]}),
 ]

@@ -32,12 +32,18 @@ HOME = {
     "SGDRegressor": "sgd",
     "SVC": "svm",
     "SVR": "svm",
+    "TreeClassifier": "tree",
+    "TreeEnsembleClassifier": "tree_ensemble",
+    "TreeEnsembleRegressor": "tree_ensemble",
+    "TreeRegressor": "tree",
 }
 """Where each estimator is; a file may name these, and nothing else is ever imported for it."""
 PARTS = {
     "Coding": "trained",
+    "HardTree": "hard_tree",
     "Labels": "inputs",
     "LinearCoding": "convex",
+    "Quantiles": "quantiles",
     "Scaling": "inputs",
     "Target": "convex",
 }

@@ -6,6 +6,7 @@ from steepest.models.layers import ACTIVATIONS, INITIALIZERS
 from steepest.models.linear import Linear
 from steepest.models.mlp import MLP
 from steepest.models.registry import MODELS, model
+from steepest.models.tree import Tree, TreeEnsemble
 
 __all__ = [
     "ACTIVATIONS",
@@ -15,6 +16,8 @@ __all__ = [
     "Custom",
     "Embedding",
     "Linear",
+    "Tree",
+    "TreeEnsemble",
     "from_equinox",
     "from_flax",
     "from_nnx",

@@ -8,8 +8,14 @@ from steepest.core.errors import UsageError, suggest
 from steepest.core.record import replace
 from steepest.models.linear import Linear
 from steepest.models.mlp import MLP
+from steepest.models.tree import Tree, TreeEnsemble
 
-MODELS: dict[str, Any] = {"linear": Linear, "mlp": MLP}
+MODELS: dict[str, Any] = {
+    "linear": Linear,
+    "mlp": MLP,
+    "tree": Tree,
+    "tree_ensemble": TreeEnsemble,
+}
 
 
 def model(name: Any, **settings: Any) -> Any:

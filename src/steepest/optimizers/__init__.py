@@ -5,6 +5,7 @@ from steepest.optimizers.adaptive import AdaDelta, AdaGrad, RMSProp
 from steepest.optimizers.conjugate_gradient import ConjugateGradient
 from steepest.optimizers.gauss_newton import GaussNewton, LevenbergMarquardt
 from steepest.optimizers.gradient_descent import GradientDescent, Momentum, Nesterov
+from steepest.optimizers.groups import Groups
 from steepest.optimizers.newton import Newton
 from steepest.optimizers.proximal import FISTA
 from steepest.optimizers.quasi_newton import BFGS, LBFGS
@@ -33,6 +34,7 @@ __all__ = [
     "ConjugateGradient",
     "GaussNewton",
     "GradientDescent",
+    "Groups",
     "LevenbergMarquardt",
     "Lion",
     "Momentum",
