@@ -1,9 +1,12 @@
-"""The estimators beside scikit-learn's: seconds to the same result, and held-out scores.
+"""The estimators beside scikit-learn's: seconds to the same result, memory, and held-out scores.
 
     python -m benchmarks.estimators [--quick] [--only NAME ...]
 
-speed     one fit of each in turns, warm (programs compiled); the objective reached is compared
+linear    one fit of each in turns, warm (programs compiled); the objective reached is compared
+networks  the same for SGD and MLP by epochs
+search    a grid of 24 MLPs in five folds; the first call compiles, the second does not
 cold      a process of its own each, from its start, with a filled compile cache
+memory    the peak of a process above what it takes to import and to make X, in sizes of X
 scores    five folds (shuffled, seed 0), five seeds each, defaults, nothing tuned; scikit-learn's
           inputs standardised, and for regression its targets
 """
@@ -11,6 +14,7 @@ scores    five folds (shuffled, seed 0), five seeds each, defaults, nothing tune
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 import warnings
@@ -35,48 +39,61 @@ def rows(n: int, p: int = 54):
     return X, y
 
 
-def speed(results: Results, quick: bool) -> None:
-    """Logistic regression and linear SVM to the same objective, SGD and MLP by epochs, a search."""
-    from sklearn import linear_model, model_selection, neural_network, svm
-    from sklearn.datasets import load_digits
+def compare(results, table, case, ours, theirs, repeats=3, **more) -> None:
+    """Seconds of both in turns, and how many times as long scikit-learn takes."""
+    found = alternate({"steepest": ours, "sklearn": theirs}, repeats)
+    a, b = found["steepest"].median, found["sklearn"].median
+    row = {"case": case, "steepest_s": a, "sklearn_s": b, "times": b / a, **more}
+    results.add(table, row)
+
+
+def linear(results: Results, quick: bool) -> None:
+    """Logistic regression and linear SVM to the same objective, and an epoch of SGD."""
+    from sklearn import linear_model, svm
 
     import steepest
 
-    def add(case, ours, theirs, repeats=3, **more):
-        found = alternate({"steepest": ours, "sklearn": theirs}, 1 if quick else repeats)
-        a, b = found["steepest"].median, found["sklearn"].median
-        results.add(
-            "speed", {"case": case, "steepest_s": a, "sklearn_s": b, "times": b / a, **more}
-        )
-
     X, y = rows(5_000 if quick else 500_000)
+    repeats = 1 if quick else 3
 
-    def logistic(model, c=1.0):
-        z = X @ model.coef_[0] + model.intercept_[0]
-        loss = np.logaddexp(0, np.where(y == 1, -z, z)).sum() * c
-        return loss + (model.coef_**2).sum() / 2
+    def objective(model, loss, intercept):
+        z = np.where(y == 1, 1, -1) * (X @ model.coef_[0] + model.intercept_[0])
+        return loss(z).sum() + (model.coef_**2).sum() / 2 + intercept * model.intercept_[0] ** 2 / 2
 
-    a = steepest.LogisticRegression(tol=1e-5).fit(X, y)
-    b = linear_model.LogisticRegression().fit(X, y)
-    add(
-        f"LogisticRegression {len(X)} x 54",
-        lambda: steepest.LogisticRegression(tol=1e-5).fit(X, y),
-        lambda: linear_model.LogisticRegression().fit(X, y),
-        objective_ratio=logistic(a) / logistic(b),
-    )
-    add(
-        f"LinearSVC {len(X)} x 54",
-        lambda: steepest.LinearSVC(tol=1e-5).fit(X, y),
-        lambda: svm.LinearSVC(dual=False).fit(X, y),
-    )
+    pairs = {
+        "LogisticRegression": (
+            lambda: steepest.LogisticRegression(tol=1e-5),
+            lambda: linear_model.LogisticRegression(),
+            lambda m: objective(m, lambda z: np.logaddexp(0, -z), 0),
+        ),
+        "LinearSVC": (
+            lambda: steepest.LinearSVC(tol=1e-5),
+            lambda: svm.LinearSVC(dual=False),
+            lambda m: objective(m, lambda z: np.square(np.maximum(1 - z, 0)), 1),
+        ),
+    }
+    for name, (ours, theirs, value) in pairs.items():
+        a, b = value(ours().fit(X, y)), value(theirs().fit(X, y))
+        compare(
+            results, "linear", f"{name} {len(X)} x 54",
+            lambda make=ours: make().fit(X, y), lambda make=theirs: make().fit(X, y),
+            repeats, objective_ratio=a / b,
+        )  # fmt: skip
     one = {"max_iter": 1, "tol": None, "random_state": 0}
-    add(
-        f"SGDClassifier, an epoch of {len(X)} x 54",
+    steepest.SGDClassifier("log_loss", **one).fit(X, y)
+    compare(
+        results, "linear", f"SGDClassifier, an epoch of {len(X)} x 54",
         lambda: steepest.SGDClassifier("log_loss", **one).fit(X, y),
-        lambda: linear_model.SGDClassifier("log_loss", **one).fit(X, y),
-    )
-    X, y = load_digits(return_X_y=True)
-    epochs = 5 if quick else 100
+        lambda: linear_model.SGDClassifier("log_loss", **one).fit(X, y), repeats,
+    )  # fmt: skip
+
+
+def digits_networks(epochs: int):
+    """The same perceptron twice: ours and scikit-learn's."""
+    from sklearn import neural_network
+
+    import steepest
+
     ours = steepest.MLPClassifier(
         (100,), optimizer="adam", learning_rate=1e-3, batch_size=200, max_iter=epochs,
         random_state=0,
@@ -84,22 +101,43 @@ def speed(results: Results, quick: bool) -> None:
     theirs = neural_network.MLPClassifier(
         (100,), max_iter=epochs, n_iter_no_change=10**6, random_state=0
     )
-    add("MLP 100 on digits", lambda: ours.fit(X, y), lambda: theirs.fit(X / 16, y))
-    epochs = 2 if quick else 30
-    rates, penalties = np.logspace(-4, -1, 8), [1e-5, 1e-4, 1e-3]
-    a = steepest.GridSearchCV(
-        ours.set_params(max_iter=epochs), {"learning_rate": rates, "l2": penalties}, cv=5
-    )
-    b = model_selection.GridSearchCV(
-        theirs.set_params(max_iter=epochs),
-        {"learning_rate_init": rates, "alpha": penalties}, cv=5, n_jobs=2,
+    return ours, theirs
+
+
+def networks(results: Results, quick: bool) -> None:
+    """One perceptron on digits, for the same epochs."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    ours, theirs = digits_networks(5 if quick else 100)
+    ours.fit(X, y)
+    compare(
+        results, "networks", "MLP 100 on digits",
+        lambda: ours.fit(X, y), lambda: theirs.fit(X / 16, y), 1 if quick else 3,
     )  # fmt: skip
+
+
+def search(results: Results, quick: bool) -> None:
+    """24 candidates in five folds."""
+    from sklearn import model_selection
+    from sklearn.datasets import load_digits
+
+    import steepest
+
+    X, y = load_digits(return_X_y=True)
+    ours, theirs = digits_networks(2 if quick else 30)
+    rates, penalties = np.logspace(-4, -1, 8), [1e-5, 1e-4, 1e-3]
+    a = steepest.GridSearchCV(ours, {"learning_rate": rates, "l2": penalties}, cv=5)
+    b = model_selection.GridSearchCV(
+        theirs, {"learning_rate_init": rates, "alpha": penalties}, cv=5, n_jobs=2
+    )
     began = time.perf_counter()
     a.fit(X, y)
     first = time.perf_counter() - began
-    add(
-        "GridSearchCV, 24 MLPs x 5 folds of digits",
+    compare(
+        results, "search", "GridSearchCV, 24 MLPs x 5 folds of digits",
         lambda: a.fit(X, y), lambda: b.fit(X / 16, y), 1, first_call_s=first,
+        best_score=a.best_score_,
     )  # fmt: skip
 
 
@@ -123,6 +161,41 @@ def cold(results: Results, quick: bool) -> None:
     a, b = found["steepest"].median, found["sklearn"].median
     row = {"case": "MLP 100 on digits, from process start", "steepest_s": a, "sklearn_s": b}
     results.add("cold", row | {"times": b / a})
+
+
+MEMORY = """
+import resource, sys, warnings
+import numpy as np
+import steepest
+warnings.simplefilter("ignore")
+name, n = sys.argv[1], int(sys.argv[2])
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+models = {
+    "Ridge": lambda: steepest.Ridge(max_iter=5),
+    "LogisticRegression": lambda: steepest.LogisticRegression(max_iter=5),
+    "Lasso": lambda: steepest.Lasso(0.01, max_iter=5),
+    "SGDClassifier": lambda: steepest.SGDClassifier(max_iter=1, batch_size=1000),
+    "MLPClassifier": lambda: steepest.MLPClassifier((8,), max_iter=1, batch_size=1000),
+}
+def data(n):
+    X = np.random.default_rng(0).normal(size=(n, 54))
+    return X, (X[:, 0] > 0).astype(int)
+models[name]().fit(*data(100_000))
+X, y = data(n)
+before = peak()
+models[name]().fit(X, y)
+print((peak() - before) / X.nbytes)
+"""
+
+
+def memory(results: Results, quick: bool) -> None:
+    """How much a fit takes beside X, in sizes of X as float64."""
+    n = 400_000 if quick else 2_000_000
+    for name in ("Ridge", "LogisticRegression", "Lasso", "SGDClassifier", "MLPClassifier"):
+        out = subprocess.run(
+            [sys.executable, "-c", MEMORY, name, str(n)], capture_output=True, text=True, check=True
+        ).stdout
+        results.add("memory", {"case": f"{name} {n} x 54", "sizes_of_X": float(out)})
 
 
 def scores(results: Results, quick: bool) -> None:
@@ -165,12 +238,19 @@ def scores(results: Results, quick: bool) -> None:
 
 
 def main() -> None:
-    cases = {"speed": speed, "cold": cold, "scores": scores}
+    cases = {
+        "linear": linear, "networks": networks, "search": search, "cold": cold, "memory": memory,
+        "scores": scores,
+    }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small, proves nothing")
     parser.add_argument("--only", nargs="*", choices=list(cases), help="some of the tables")
     given = parser.parse_args()
-    results = Results("estimators", quick=given.quick, command="python -m benchmarks.estimators")
+    title = "-".join(["estimators", *(given.only or ())])
+    command = " ".join(
+        ["python -m benchmarks.estimators", *(["--only", *given.only] if given.only else [])]
+    )
+    results = Results(title, quick=given.quick, command=command)
     for name in given.only or cases:
         cases[name](results, given.quick)
         results.print(name)

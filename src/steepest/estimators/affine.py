@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from steepest.core.record import number, part, record, set_field, static
+from steepest.estimators.sparse import product
 from steepest.models.layers import float_dtype, off_if_zero
 
 
@@ -18,7 +19,7 @@ class Affine:
     As x W + b it has W = U / scale and b = c - shift W. Any shift and scale give the same functions
     f; those of the data make the Hessian's eigenvalues more alike, so that a descent is short.
     Parameters `{"weight": (inputs, outputs), "bias": (outputs,)}` hold U and c; without
-    `intercept` there is no c, and shift must be 0.
+    `intercept` there is no c, and shift must be 0. `packed`: rows are packed as in `sparse`.
 
     >>> model = Affine(2, 1, shift=jnp.zeros(2), scale=jnp.array([1.0, 2.0]))
     >>> params = {"weight": jnp.array([[1.0], [4.0]]), "bias": jnp.zeros(1)}
@@ -31,6 +32,7 @@ class Affine:
     shift: Any = part()
     scale: Any = part()
     intercept: bool = static(True)
+    packed: bool = static(False)
 
     @property
     def uses_key(self) -> bool:
@@ -48,7 +50,7 @@ class Affine:
     def forward(self, params, buffers, x, key=None, train=False, weight=None):
         """(outputs, buffers)."""
         w = params["weight"] / self.scale[:, None]
-        out = x @ w
+        out = product(x, w) if self.packed else x @ w
         if self.intercept:
             out = out + (params["bias"] - self.shift @ w)
         return out, buffers

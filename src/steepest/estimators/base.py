@@ -92,6 +92,10 @@ class Estimator(BaseEstimator):
         """The job of fitting these rows; `like`, that of all rows of which these are a fold."""
         raise NotImplementedError
 
+    def _alone(self) -> bool:
+        """Whether a search must fit this candidate by itself, as more than weights is learned."""
+        return False
+
     def _restage(self, job: Job) -> Job:
         """`job` on the same data with the numbers of this estimator's parameters."""
         raise NotImplementedError
@@ -230,6 +234,27 @@ def warn_worse(estimator: Any, first: float, last: float, limit: str) -> None:
         ConvergenceWarning,
         stacklevel=4,
     )
+
+
+def record_of(runs: Runs, stream: int, cell: int) -> dict[str, Any]:
+    """What one run recorded, up to its last step, and from where it came: for its diagnosis."""
+    taken = int(runs.carry.step[stream, cell])
+    steps, epochs = runs.trace.steps, runs.trace.epochs
+    return {
+        "seed": runs.seeds[stream],
+        "taken": taken,
+        "outcome": int(runs.outcome(stream, cell)),
+        "message": runs.message(stream, cell),
+        "steps": _columns(steps, np.asarray(steps["step"]) < taken, stream, cell),
+        "epochs": _columns(epochs, np.asarray(epochs["step"]) <= taken, stream, cell),
+    }
+
+
+def _columns(table: Any, rows: np.ndarray, stream: int, cell: int) -> dict[str, np.ndarray]:
+    """The numbers of one run in a table of the trace."""
+    values = {name: np.asarray(table[name]) for name in table}
+    picked = {k: v if v.ndim == 1 else v[:, stream, cell] for k, v in values.items()}
+    return {k: v[rows] for k, v in picked.items() if v.ndim == 1}
 
 
 def state_of(runs: Runs, streams: Sequence[int], cell: int) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from steepest.core.outcome import Outcome
 from steepest.engine.runs import Runs
 from steepest.engine.spec import RunSpec
 from steepest.engine.stop import StopRule
-from steepest.estimators import base
+from steepest.estimators import base, sparse
 from steepest.estimators.affine import Affine, AffinePenalty
 from steepest.estimators.base import Estimator, Job
 from steepest.estimators.inputs import (
@@ -65,6 +65,7 @@ class LinearCoding:
     """What was learned of the data: scales of variables and targets, and sizes.
 
     `bent`: the scales of the variables of the descent, with the penalty taken into account.
+    `entries`: numbers kept of each row where rows are packed (`sparse`), else 0.
     """
 
     scaling: Scaling
@@ -73,6 +74,7 @@ class LinearCoding:
     outputs: int
     total: float
     bent: Any = None
+    entries: int = 0
 
 
 class LinearModel(Estimator):
@@ -137,23 +139,31 @@ class LinearModel(Estimator):
             raise UsageError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
         X, y = self._rows(X, y)
         weight = check_weight(sample_weight, X.shape[0])
-        x = self._features(dense(X, self.dtype), fitting=like is None)
-        width = width_for(x.shape)
+        x = self._features(X, fitting=like is None)
         known = None if like is None else like.coding
+        packed = bool(known.entries) if known else sparse.packs(x)
+        features = x.shape[1]
+        if packed:
+            width, rows = features, x
+            x = sparse.pack(x, self.dtype, known and known.entries)
+        else:
+            x = dense(x, self.dtype)
+            width, rows = width_for(x.shape), x[:: -(-len(x) // SAMPLE)]
         target, outputs = self._code(y, weight, known)
         if known is None:
-            step = -(-len(x) // SAMPLE)
-            found = Scaling.fit(x[::step], weight[::step], self.fit_intercept)
-            fill = width - x.shape[1]
+            counts = weight[:: -(-len(x) // rows.shape[0])]
+            found = Scaling.fit(rows, counts, self.fit_intercept)
+            fill = width - features
             scaling = Scaling(np.pad(found.shift, (0, fill)), np.pad(found.scale, (0, fill),
                               constant_values=1.0))  # fmt: skip
         else:
             scaling = known.scaling
-        coding = LinearCoding(scaling, target, x.shape[1], outputs, 0.0)
+        entries = x.shape[1] // 2 if packed else 0
+        coding = LinearCoding(scaling, target, features, outputs, 0.0, entries=entries)
         targets, weight = self._encode(coding, y, weight)
         coding.total = known.total if known else float(weight.sum())
         norm = float(weight.sum()) if self.PER_ROW else coding.total
-        train = filled(x, targets, weight / norm, width)
+        train = filled(x, targets, weight / norm, x.shape[1] if packed else width)
         how = {"batch_size": "full", "steps": max_iter, "dtype": self.dtype, "chunk_steps": 256}
         coding.bent = self._bent(coding)
         return Job(self._stages(coding), train, how=how, coding=coding)
@@ -173,6 +183,7 @@ class LinearModel(Estimator):
             shift=coding.bent.shift,
             scale=coding.bent.scale,
             intercept=bool(self.fit_intercept),
+            packed=bool(coding.entries),
         )
 
     def _on_bias(self, coding):

@@ -19,11 +19,18 @@ from steepest.optimizers.wrap import Wrapper
 ROWS = 2048
 
 
-def stable_limit(spec: Any, train: Arrays, seed: int, dtype: str, single: bool = False) -> str:
+def row_squares(x: np.ndarray, packed: bool = False) -> np.ndarray:
+    """|x|^2 of each row, (rows,); of `packed` rows the first half are numbers, see `sparse`."""
+    x = x[:, : x.shape[1] // 2] if packed else x
+    return np.einsum("ij,ij->i", x, x)
+
+
+def stable_limit(spec: Any, train: Arrays, seed: int, dtype: str, single: bool = False,
+                 packed: bool = False) -> str:  # fmt: skip
     """A sentence on the limit of gradient descent at the start, or nothing for other rules.
 
     `single`: mini-batches are single rows, so what counts is the row of largest curvature, which
-    for a linear model is that of the largest |x|^2.
+    for a linear model is that of the largest |x|^2. `packed`: rows are packed as in `sparse`.
     """
     rule = spec.optimizer
     while isinstance(rule, Wrapper):
@@ -35,7 +42,7 @@ def stable_limit(spec: Any, train: Arrays, seed: int, dtype: str, single: bool =
         return ""
     rows = np.linspace(0, len(train.x) - 1, min(len(train.x), ROWS)).astype(int)
     if single:
-        rows = np.array([int(np.argmax(np.einsum("ij,ij->i", train.x, train.x)))])
+        rows = np.array([int(np.argmax(row_squares(train.x, packed)))])
     part = Arrays(*(None if a is None else a[rows] for a in (train.x, train.y, train.weight)))
     with precision(dtype):
         objective = cast_host(spec.objective, dtype)

@@ -45,6 +45,7 @@ PARTS = {
     "LinearCoding": "convex",
     "Quantiles": "quantiles",
     "Scaling": "inputs",
+    "StepCoding": "stochastic",
     "Target": "convex",
 }
 """What fitted estimators hold besides arrays and records."""

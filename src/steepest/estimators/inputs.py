@@ -16,9 +16,8 @@ from steepest.core.errors import DataError
 from steepest.data.dataset import Arrays
 from steepest.data.moments import moments
 from steepest.engine.runs import bucket
+from steepest.estimators import sparse
 
-DENSE_BYTES = 8 * 2**30
-"""Sparse rows are made dense for training, up to this size."""
 SMALL = 2**17
 """Inputs of so few numbers are filled up to round shapes, so that programs are shared."""
 
@@ -58,17 +57,30 @@ def dense(X: Any, dtype: Any = np.float64) -> np.ndarray:
     """Rows as a contiguous array of `dtype`, not copied where they are that already."""
     dtype = np.dtype(dtype)
     if sp.issparse(X):
-        size = X.shape[0] * X.shape[1] * dtype.itemsize
-        if size > DENSE_BYTES:
-            raise DataError(
-                f"X is sparse with the shape {X.shape}; training makes it dense, which takes "
-                f"{size / 2**30:.0f} GiB: select features first, or train on fewer rows."
-            )
         X = X.toarray()
     out = np.ascontiguousarray(X, dtype)
-    if out.dtype != X.dtype and not np.isfinite(out).all():
-        raise DataError(f"X holds values too large for {dtype.name}; scale it, or use float64.")
+    if out.dtype != X.dtype:
+        require_finite(out)
     return out
+
+
+def require_finite(x: np.ndarray) -> None:
+    """Refuse rows that became infinite in their number type."""
+    # A sum is finite only where all is; what overflows in the sum alone is looked at closely.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(x.sum()) and not np.isfinite(x).all():
+            raise DataError(
+                f"X holds values too large for {x.dtype.name}; scale it, or use float64."
+            )
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An empty array that begins at a multiple of 64 bytes, which JAX takes without copying it."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.empty(size + 64, np.uint8)
+    first = -raw.ctypes.data % 64
+    return raw[first : first + size].view(dtype).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,11 @@ class Scaling:
     @classmethod
     def fit(cls, X: np.ndarray, weight: np.ndarray | None, centre: bool = True) -> Scaling:
         """To mean 0 and deviation 1; without `centre`, to root mean square 1. Constants stay."""
+        if sp.issparse(X):
+            weight = np.ones(X.shape[0]) if weight is None else weight
+            mean, sd = sparse.moments(X, weight)
+            size = sd if centre else np.hypot(sd, mean)
+            return cls(mean if centre else np.zeros_like(mean), np.where(size > 0, size, 1.0))
         found = moments(X, weight)
         size = found.sd if centre else np.hypot(found.sd, found.mean)
         # What rounding leaves of a constant is no deviation to divide by.
@@ -96,14 +113,13 @@ class Scaling:
 
     def __call__(self, X: np.ndarray, dtype: Any) -> np.ndarray:
         """The scaled rows as `dtype`, in blocks, so that no other copy is made."""
-        out = np.empty(X.shape, dtype)
+        out = aligned(X.shape, dtype)
         step = max(1, 2**18 // max(1, X.shape[1]))
         with np.errstate(over="ignore"):
             for first in range(0, len(X), step):
                 rows = slice(first, first + step)
                 out[rows] = (X[rows] - self.shift) / self.scale
-        if not np.isfinite(out).all():
-            raise DataError(f"X holds values too large for {np.dtype(dtype).name}; scale it.")
+        require_finite(out)
         return out
 
 

@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from steepest.core.errors import UsageError
-from steepest.estimators import base
+from steepest.estimators import base, sparse
 from steepest.estimators.convex import LinearModel, LinearRegressor, in_units
 from steepest.estimators.inputs import Labels, check_fit
 from steepest.objectives.classification import BinaryLogLoss, LogLoss
@@ -38,12 +38,7 @@ class LinearRegression(LinearRegressor):
 
     def __init__(self, *, fit_intercept=True, optimizer="auto", tol=1e-9, max_iter=1000,
                  dtype="float64", verbose=False):  # fmt: skip
-        self.fit_intercept = fit_intercept
-        self.optimizer = optimizer
-        self.tol = tol
-        self.max_iter = max_iter
-        self.dtype = dtype
-        self.verbose = verbose
+        base.keep(self, locals())
 
     NUMBERS = frozenset({"tol"})
 
@@ -66,13 +61,7 @@ class Ridge(LinearRegressor):
 
     def __init__(self, alpha=1.0, *, fit_intercept=True, optimizer="auto", tol=1e-9, max_iter=1000,
                  dtype="float64", verbose=False):  # fmt: skip
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.optimizer = optimizer
-        self.tol = tol
-        self.max_iter = max_iter
-        self.dtype = dtype
-        self.verbose = verbose
+        base.keep(self, locals())
 
     def _loss(self, coding):
         return Squared()
@@ -103,14 +92,7 @@ class ElasticNet(LinearRegressor):
 
     def __init__(self, alpha=1.0, *, l1_ratio=0.5, fit_intercept=True, optimizer="auto", tol=1e-9,
                  max_iter=10000, dtype="float64", verbose=False):  # fmt: skip
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
-        self.fit_intercept = fit_intercept
-        self.optimizer = optimizer
-        self.tol = tol
-        self.max_iter = max_iter
-        self.dtype = dtype
-        self.verbose = verbose
+        base.keep(self, locals())
 
     def _ratio(self) -> float:
         return base.real(self, "l1_ratio", self.l1_ratio, most=1.0)
@@ -125,11 +107,12 @@ class ElasticNet(LinearRegressor):
 
     def _adopt(self, job, runs, streams=(0,), cell=0):
         super()._adopt(job, runs, streams, cell)
-        coding, n = job.coding, job.train
+        coding, rows = job.coding, job.train
         w, _ = in_units(coding, runs.last(streams[0], cell)[0])
-        x, v = np.asarray(n.x, np.float64)[:, : coding.features], np.asarray(n.weight, np.float64)
+        x = sparse.unpack(rows.x, coding.features) if coding.entries else rows.x
+        w = np.pad(w, ((0, x.shape[1] - len(w)), (0, 0)))
         gaps = [
-            elastic_gap(x, n.y[:, k] * t, v, w[:, k] * t, self.alpha, self._ratio(),
+            elastic_gap(x, rows.y[:, k] * t, rows.weight, w[:, k] * t, self.alpha, self._ratio(),
                         self.fit_intercept)
             for k, t in enumerate(coding.target.scale)
         ]  # fmt: skip
@@ -150,13 +133,7 @@ class Lasso(ElasticNet):
 
     def __init__(self, alpha=1.0, *, fit_intercept=True, optimizer="auto", tol=1e-9,
                  max_iter=10000, dtype="float64", verbose=False):  # fmt: skip
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.optimizer = optimizer
-        self.tol = tol
-        self.max_iter = max_iter
-        self.dtype = dtype
-        self.verbose = verbose
+        base.keep(self, locals())
 
     def _ratio(self):
         return 1.0
@@ -167,13 +144,17 @@ def elastic_gap(x, y, v, w, alpha, ratio, intercept) -> float:
 
     P(w) = sum v r^2 / 2 + l1 |w|_1 + l2 / 2 |w|^2, r = y - x w, with x and y centred. The dual
     point is c r, with c so that |x^T (c v r) - c l2 w| is at most l1 everywhere: for l2 the problem
-    is the lasso of x and y extended by sqrt(l2) I and 0 (Zou & Hastie 2005, lemma 1).
+    is the lasso of x and y extended by sqrt(l2) I and 0 (Zou & Hastie 2005, lemma 1). x is centred
+    in the products alone, and so not copied.
     """
+    kind = x.dtype
+    r = np.asarray(y, np.float64) - x @ w.astype(kind)
+    v = np.asarray(v, np.float64)
     if intercept:
-        x, y = x - v @ x, y - v @ y
+        y, r = y - v @ y, r - v @ r
     l1, l2 = alpha * ratio, alpha * (1 - ratio)
-    r = y - x @ w
-    slope = x.T @ (v * r) - l2 * w
+    # The centred r has the weighted sum 0, so the mean of x drops out.
+    slope = x.T @ (v * r).astype(kind) - l2 * w
     largest = np.max(np.abs(slope), initial=0.0)
     norm = v @ r**2 + l2 * w @ w
     if l1 == 0:
@@ -254,16 +235,7 @@ class LogisticRegression(LinearClassifier):
     def __init__(self, *, C=1.0, l1_ratio=0.0, penalty="auto", fit_intercept=True,
                  class_weight=None, optimizer="auto", tol=1e-9, max_iter=1000, dtype="float64",
                  verbose=False):  # fmt: skip
-        self.C = C
-        self.l1_ratio = l1_ratio
-        self.penalty = penalty
-        self.fit_intercept = fit_intercept
-        self.class_weight = class_weight
-        self.optimizer = optimizer
-        self.tol = tol
-        self.max_iter = max_iter
-        self.dtype = dtype
-        self.verbose = verbose
+        base.keep(self, locals())
 
     def _loss(self, coding):
         return BinaryLogLoss() if coding.outputs == 1 else LogLoss()

@@ -27,6 +27,9 @@ class Perceptron(Trained):
 
     def _settings(self, once: bool) -> Settings:
         given = {k: getattr(self, k) for k in SETTINGS if getattr(self, k, None) is not None}
+        for name in self._auto():
+            # No choice of one's own: the rest of the recipe stays.
+            del given[name]
         given = with_recipe(given)
         if (once or self.warm_start) and self.schedule is None:
             # A schedule that ends at zero would leave later calls nothing to learn with.
@@ -64,7 +67,8 @@ class MLPClassifier(Perceptron, TrainedClassifier):
       loss: a name, a loss, or a function of outputs and targets; None: log-loss.
       optimizer, learning_rate, momentum, weight_decay, schedule, warmup, clip_norm, clip_value,
         average, batch_size, l1, l2, label_smoothing, dtype: as in `Settings`; None leaves each to
-        the recipe, or to the optimizer.
+        the recipe, or to the optimizer. `auto` for learning_rate, batch_size or optimizer finds it
+        by measurement on the rows, as `train` does; what was found is in `chosen_`.
       max_iter: epochs at most. patience, min_delta: early stopping, in epochs.
       validation_fraction: share of the rows held out to choose the best epoch.
       standardize: scale inputs to mean 0 and deviation 1.

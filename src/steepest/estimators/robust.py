@@ -116,8 +116,8 @@ class HuberRegressor(SingleTarget):
         return 0.0, 2 * alpha * float(coding.target.scale[0]) / coding.total
 
     def _model(self, coding):
-        plain = super()._model(coding)
-        return AffineWithScale(plain.inputs, 1, plain.shift, plain.scale, plain.intercept)
+        m = super()._model(coding)
+        return AffineWithScale(m.inputs, 1, m.shift, m.scale, m.intercept, m.packed)
 
     def _keep(self, coding, params):
         super()._keep(coding, params)

@@ -128,6 +128,8 @@ def _groups(models, X, y, weight) -> list[list[int]]:
     """Candidates that one program can run: equal but for `NUMBERS`, and of equal structure."""
     alike: dict[str, list[int]] = {}
     for c, model in enumerate(models):
+        if model._alone():
+            continue
         rest = {k: v for k, v in model.get_params(deep=False).items() if k not in model.NUMBERS}
         alike.setdefault(repr(sorted(rest.items())), []).append(c)
     groups = []

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
 from sklearn.kernel_approximation import Nystroem, RBFSampler
 
 from steepest.core.errors import UsageError, suggest
@@ -168,15 +169,16 @@ class Kernel:
             raise UsageError(f"kernel={self.kernel!r} is not known; {suggest(self.kernel, known)}")
         if self.kernel == "linear":
             return x
+        x = x.astype(np.float64) if sp.issparse(x) else dense(x)
         if fitting:
-            self._map = self._fitted_map(np.asarray(x, np.float64))
-        return self._map.transform(dense(x)).astype(np.float64)
+            self._map = self._fitted_map(x)
+        return np.asarray(self._map.transform(x), np.float64)
 
     def _fitted_map(self, x):
         k = base.whole(self, "n_components", self.n_components)
         gamma = self.gamma
         if isinstance(gamma, str):
-            variance = float(x.var())
+            variance = float((x.multiply(x)).mean() - x.mean() ** 2 if sp.issparse(x) else x.var())
             scale = {"scale": x.shape[1] * (variance if variance > 0 else 1.0),
                      "auto": x.shape[1]}.get(gamma)  # fmt: skip
             if scale is None:
@@ -195,7 +197,7 @@ class Kernel:
             how |= {"coef0": self.coef0}
         if self.kernel == "poly":
             how |= {"degree": self.degree}
-        k = min(k, len(x))
+        k = min(k, x.shape[0])
         return Nystroem(kernel=self.kernel, n_components=k, random_state=seed, **how).fit(x)
 
 

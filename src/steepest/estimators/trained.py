@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.metaestimators import available_if
@@ -16,12 +18,14 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from steepest.core.errors import DataError, UsageError
 from steepest.core.outcome import Reason
+from steepest.core.record import swap
 from steepest.data.dataset import Arrays
+from steepest.engine.auto import OTHERWISE, choose
 from steepest.engine.compiling import precision
 from steepest.engine.runs import BLOCK_ROWS, Runs, bucket
 from steepest.engine.settings import Settings
-from steepest.engine.spec import cast_host
-from steepest.estimators import base
+from steepest.engine.spec import RunSpec, cast_host
+from steepest.estimators import base, sparse
 from steepest.estimators.base import Estimator, Job
 from steepest.estimators.convex import Target
 from steepest.estimators.curvature import stable_limit
@@ -33,11 +37,21 @@ from steepest.objectives.regression import Poisson
 
 @dataclass
 class Coding:
-    """What was learned of rows and targets: scales, or labels."""
+    """What was learned of rows and targets: scales, or labels.
+
+    entries: numbers kept of each row where rows are packed (`sparse`), else 0. chosen: the settings
+    that were `auto`, as they were found.
+    """
 
     scaling: Scaling
     target: Any
     outputs: int
+    entries: int = 0
+    chosen: dict[str, Any] | None = None
+
+
+BLOCK_NUMBERS = 2**24
+"""How many inputs are predicted from at once."""
 
 
 class Trained(Estimator):
@@ -84,6 +98,29 @@ class Trained(Estimator):
         """The settings of the run; of one epoch if `once`."""
         raise NotImplementedError
 
+    def _auto(self) -> frozenset[str]:
+        """The names of the settings that are to be found by measurement."""
+        given = {name: getattr(self, name, None) for name in OTHERWISE}
+        return frozenset(n for n, v in given.items() if isinstance(v, str) and v == "auto")
+
+    def _alone(self):
+        return bool(self._auto())
+
+    def _found(self, settings: Settings, coding: Coding, train: Arrays, seed: int) -> Settings:
+        """`settings` with those that are `auto` measured on these rows, or by an earlier call."""
+        if self._auto() and coding.chosen is None:
+            # Rates are compared over as many steps as a whole fit has, also in `partial_fit`.
+            whole = base.changed(settings, epochs=float(self.max_iter), seed=seed)
+            ready = SimpleNamespace(train=train, spec=lambda s: self._stage(s, coding))
+            _, found = choose(ready, whole, self._auto(), runs=self._members())
+            assert found is not None
+            told = {"batch_size": found.batch_size, "optimizer": found.optimizer,
+                    "learning_rate": found.rate}  # fmt: skip
+            coding.chosen = {k: v for k, v in told.items() if v is not None}
+            if self.verbose:
+                print(found)
+        return base.changed(settings, **(coding.chosen or {}))
+
     def _members(self) -> int:
         """How many models are trained, from as many seeds."""
         return 1
@@ -95,8 +132,9 @@ class Trained(Estimator):
         settings = self._settings(once)
         members = self._members()
         weight = check_weight(sample_weight, X.shape[0])
-        x = dense(X, np.float64 if X.dtype.kind != "f" else X.dtype)
         known = None if like is None else like.coding
+        packed = bool(known.entries) if known is not None else sparse.packs(X)
+        x = _form(X, packed)
         held = None
         fraction = base.real(self, "validation_fraction", self.validation_fraction, most=0.9)
         if (X_val is None) != (y_val is None):
@@ -106,12 +144,16 @@ class Trained(Estimator):
         elif fraction and not once:
             x, y, weight, held = self._split(x, y, weight, fraction)
         coding = self._code(x, y, weight, known, bool(fresh), classes)
+        if packed:
+            coding.entries = max(known.entries if known else 0, sparse.entries_of(x))
+        coding.chosen = None if fresh else known.chosen
         train = self._arrays(coding, x, y, weight, settings.dtype)
         if held is not None:
             vx, vy, vw = held
-            held = self._arrays(coding, dense(vx), vy, vw, settings.dtype)
-        spec = self._spec(settings, coding, train.x.shape[1])
+            held = self._arrays(coding, _form(vx, packed), vy, vw, settings.dtype)
         seed = base.seed_of(self.random_state)
+        settings = self._found(settings, coding, train, seed)
+        spec = self._stage(settings, coding)
         how: dict[str, Any] = {
             "batch_size": settings.batch_size,
             "epochs": settings.epochs,
@@ -120,7 +162,7 @@ class Trained(Estimator):
         return Job((spec,), train, held, tuple(range(seed, seed + members)), how, coding)
 
     def _restage(self, job):
-        spec = self._spec(self._settings(False), job.coding, job.train.x.shape[1])
+        spec = self._stage(self._settings(False), job.coding)
         return dataclasses.replace(job, stages=(spec,))
 
     def _split(self, x, y, weight, fraction):
@@ -128,13 +170,14 @@ class Trained(Estimator):
         seed = base.seed_of(self.random_state) % 2**32
         strata = self._strata(y)
         a, b = train_test_split(
-            np.arange(len(x)), test_size=fraction, random_state=seed, stratify=strata
+            np.arange(x.shape[0]), test_size=fraction, random_state=seed, stratify=strata
         )
         return x[a], y[a], weight[a], (x[b], y[b], weight[b])
 
     def _arrays(self, coding, x, y, weight, dtype) -> Arrays:
-        targets, weight = self._encode(coding, y, check_weight(weight, len(x)), dtype)
-        return Arrays(coding.scaling(x, dtype), targets, weight.astype(dtype))
+        targets, weight = self._encode(coding, y, check_weight(weight, x.shape[0]), dtype)
+        x = sparse.pack(x, dtype, coding.entries) if sp.issparse(x) else coding.scaling(x, dtype)
+        return Arrays(x, targets, weight.astype(dtype))
 
     def _scaling(self, x, weight, known, fresh):
         if known is not None and not fresh:
@@ -144,27 +187,29 @@ class Trained(Estimator):
         return Scaling.none(x.shape[1])
 
     def _spec(self, settings, coding, features):
-        spec = settings.spec((features,), coding.outputs, self._task)
-        return spec
+        return settings.spec((features,), coding.outputs, self._task)
+
+    def _stage(self, settings: Settings, coding: Coding) -> RunSpec:
+        """The run; packed rows are unpacked before the model, a mini-batch at a time."""
+        scaling = coding.scaling
+        features = len(scaling.shift)
+        spec = self._spec(settings, coding, features)
+        if not coding.entries:
+            return spec
+        made = spec.objective
+        model = sparse.Unpacked(made.model, features, scaling.shift, scaling.scale)
+        return swap(spec, objective=swap(made, model=model))
 
     def _adopt(self, job: Job, runs: Runs, streams: Sequence[int] = (0,), cell: int = 0,
                again: bool = False) -> None:  # fmt: skip
         spec, per = runs.specs[cell], max(runs.steps_per_epoch, 1)
         streams = list(streams)
-        limit = ""
-        first = runs.trace.steps["loss"][0, streams, cell]
         epochs = {k: v for k, v in runs.trace.epochs.items() if k.endswith("loss")}
-        last = _last(epochs["train_loss"][:, streams, cell])
-        lost = [s for s in streams if runs.reason(s, cell) in (Reason.NOT_FINITE, Reason.BLOW_UP)]
-        worse = not again and not np.all(last < first * 1.5 + 1e-3)
-        if lost or worse:
-            limit = stable_limit(spec, job.train, job.seeds[0], job.how["dtype"])
-        self._judge(runs, streams, cell, limit)
-        if worse:
-            base.warn_worse(self, float(np.mean(first)), float(np.mean(last)), limit)
         chosen = [runs.best(s, cell) for s in streams]
         self._params, self._buffers = jax.tree.map(lambda *a: np.stack(a), *chosen)
-        self._model, self._loss = spec.objective.model, spec.objective.loss
+        model = spec.objective.model
+        self._model = model.model if isinstance(model, sparse.Unpacked) else model
+        self._loss = spec.objective.loss
         self._coding, self._dtype = job.coding, job.how["dtype"]
         curve = np.nanmean(epochs["train_loss"][:, streams, cell], axis=1).tolist()
         held = epochs.get("validation_loss")
@@ -176,7 +221,37 @@ class Trained(Estimator):
         self.loss_ = float(np.mean(runs.carry.best_value[streams, cell]))
         self._state = base.state_of(runs, streams, cell)
         self._calls = getattr(self, "_calls", 0) if again else 0
+        self._run = base.record_of(runs, streams[0], cell)
+        if job.coding.chosen:
+            self.chosen_ = dict(job.coding.chosen)
         self._report()
+        self._judged(job, runs, streams, cell, again)
+
+    def _judged(self, job, runs, streams, cell, again):
+        """DivergedError, or a warning, where nothing was learned; the best weights are kept."""
+        first = runs.trace.steps["loss"][0, streams, cell]
+        last = _last(runs.trace.epochs["train_loss"][:, streams, cell])
+        lost = [s for s in streams if runs.reason(s, cell) in (Reason.NOT_FINITE, Reason.BLOW_UP)]
+        worse = not again and not np.all(last < first * 1.5 + 1e-3)
+        limit = ""
+        if lost or worse:
+            limit = stable_limit(runs.specs[cell], job.train, job.seeds[0], job.how["dtype"])
+        self._judge(runs, streams, cell, limit)
+        if worse:
+            base.warn_worse(self, float(np.mean(first)), float(np.mean(last)), limit)
+
+    def diagnose(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None,
+                 y_val: Any = None, *, deep: bool = True) -> Any:  # fmt: skip
+        """What was wrong with the last fit to these rows, and what would cure it: a `Diagnosis`.
+
+        X, y: the rows it was fitted to; X_val, y_val: rows held out, if any. Changes are given as
+        parameters of this estimator. `deep=False` looks at what was recorded, without measuring
+        gradients, layers and curvature. Works after a DivergedError too; of an ensemble the first
+        member is looked at.
+        """
+        from steepest.estimators.diagnosis import diagnose_trained
+
+        return diagnose_trained(self, X, y, sample_weight, X_val, y_val, deep)
 
     def _report(self):
         """Attributes of scikit-learn's name."""
@@ -186,18 +261,26 @@ class Trained(Estimator):
         """Outputs of all members, (members, rows, outputs), in `dtype` or that of training."""
         check_is_fitted(self)
         dtype = self._dtype if dtype is None else dtype
-        x = self._coding.scaling(dense(check_rows(self, X)), dtype)
+        X, scaling = check_rows(self, X), self._coding.scaling
         params, buffers = cast_host((self._params, self._buffers), dtype)
         model, out = cast_host(self._model, dtype), []
+        most = max(64, min(BLOCK_ROWS, BLOCK_NUMBERS // X.shape[1]))
         with precision(dtype):
-            for first in range(0, len(x), BLOCK_ROWS):
-                block = x[first : first + BLOCK_ROWS]
+            for first in range(0, X.shape[0], most):
+                block = scaling(dense(X[first : first + most]), dtype)
                 n = len(block)
                 rows = max(64, 1 << (n - 1).bit_length()) if n <= 512 else bucket(n)
-                block = np.concatenate([block, np.zeros((rows - n, x.shape[1]), x.dtype)])
+                block = np.concatenate([block, np.zeros((rows - n, X.shape[1]), block.dtype)])
                 found = _outputs(model, params, buffers, block)
                 out.append(np.asarray(found)[:, :n])
         return np.concatenate(out, axis=1)
+
+
+def _form(X: Any, packed: bool) -> Any:
+    """Rows as CSR where they are to be packed, else as an array of floats."""
+    if packed:
+        return X if sp.issparse(X) else sp.csr_matrix(X)
+    return dense(X, np.float64 if X.dtype.kind != "f" else X.dtype)
 
 
 @jax.jit
