@@ -56,6 +56,8 @@ PUBLIC = [
     "models",
     "objectives",
     "optimizers",
+    "plot_decision_boundary",
+    "plot_loss_curve",
     "schedules",
     "train",
 ]

@@ -57,6 +57,8 @@ _HOME = {
     "models": "models",
     "objectives": "objectives",
     "optimizers": "optimizers",
+    "plot_decision_boundary": "estimators.plots",
+    "plot_loss_curve": "estimators.plots",
     "schedules": "schedules",
     "train": "engine.train",
 }
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
         Ridge,
     )
     from steepest.estimators.mlp import MLPClassifier, MLPRegressor
+    from steepest.estimators.plots import plot_decision_boundary, plot_loss_curve
     from steepest.estimators.robust import HuberRegressor, PoissonRegressor, QuantileRegressor
     from steepest.estimators.search import GridSearchCV, HalvingSearchCV, RandomizedSearchCV
     from steepest.estimators.sgd import SGDClassifier, SGDRegressor
