@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from steepest.cli import evaluate, model_given
 from steepest.cli.app import run
 from steepest.store import run_directory
 
@@ -49,6 +50,27 @@ def test_another_target_column_and_weights(shop, tmp_path, capfd):
     assert weighted["accuracy"] == pytest.approx(plain["accuracy"])
     assert run(["evaluate", str(folder), str(tmp_path / "other.csv")]) == 2
     assert "the target 'sold' is not there" in capfd.readouterr().err
+
+
+def test_in_pieces_as_at_once(shop, tmp_path, monkeypatch, capfd):
+    folder, file = shop
+    pl.read_csv(file).write_parquet(tmp_path / "shop.parquet", row_group_size=10)
+
+    def found(path):
+        assert run(["evaluate", str(folder), str(path), "--json"]) == 0
+        metrics = json.loads(capfd.readouterr().out)
+        assert (metrics.pop("data"), metrics.pop("model")) == (str(path), str(folder))
+        return metrics
+
+    at_once = found(file)
+    monkeypatch.setattr(evaluate, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(model_given, "LARGE", 0)
+    monkeypatch.setattr(model_given, "PIECE", 200)
+    for path in (file, tmp_path / "shop.parquet"):
+        assert found(path) == pytest.approx(at_once, rel=1e-5)
+    (tmp_path / "bad.csv").write_text(file.read_text() + "1,2,red,maybe\n")
+    assert run(["evaluate", str(folder), str(tmp_path / "bad.csv")]) == 2
+    assert "'maybe' in row 61, a class" in capfd.readouterr().err
 
 
 def test_a_label_that_training_never_saw(shop, tmp_path, capfd):

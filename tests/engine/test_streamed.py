@@ -14,7 +14,7 @@ from steepest.core.errors import UsageError
 from steepest.engine import streamed, train
 from steepest.engine.resume import Resume
 from steepest.engine.settings import Settings
-from steepest.engine.streamed import Streamed, uniform
+from steepest.engine.streamed import Streamed
 
 MEMORY = 1_000_000
 SETTINGS = Settings(hidden=(8,), epochs=3, batch_size=64, learning_rate=3e-3, seed=2)
@@ -32,6 +32,14 @@ def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     frame.write_parquet(path, row_group_size=2000)
     return str(path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_blocks():
+    """As many blocks of a small file as there are of one that does not fit."""
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(streamed, "BLOCK_SHARE", 1 / 12)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +103,20 @@ def test_shares_and_what_is_held(file):
     assert len(ready.train) + len(ready.validation) + len(ready.test) == 12_000
 
 
-def test_rows_are_told_apart_by_their_numbers_alone():
-    u = uniform(7, 0, 100_000)
-    assert abs(u.mean() - 0.5) < 0.005
-    assert abs(np.var(u) - 1 / 12) < 0.002
-    np.testing.assert_array_equal(u[300:350], uniform(7, 300, 50))
-    assert np.abs(np.corrcoef(u, uniform(8, 0, 100_000))[0, 1]) < 0.01
-    assert np.abs(np.corrcoef(u[1:], u[:-1])[0, 1]) < 0.01
+def test_each_class_is_held_out_by_its_share(tmp_path):
+    counts = {"often": 7000, "seldom": 900, "rare": 90, "once": 1}
+    names = np.repeat(list(counts), list(counts.values()))
+    x = np.arange(len(names)) % 17
+    path = tmp_path / "rows.csv"
+    pl.DataFrame({"x": x, "target": names}).write_csv(path)
+    settings = steepest.Settings(validation=0.1, test=0.2)
+    ready = Streamed(str(path), settings, MEMORY)
+    parts = ready.parts
+    classes = list(ready.encoder.classes)
+    for name, n in counts.items():
+        place = classes.index(name)
+        shares = [np.sum(parts[p].y == place) / n for p in ("validation", "test")]
+        np.testing.assert_allclose(shares, [0.1, 0.2] if n > 1 else 0, atol=3 / n)
 
 
 def test_a_file_that_does_not_fit_is_streamed_by_itself(file, monkeypatch):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from steepest.cli import model_given, options, output
+
+if TYPE_CHECKING:
+    from steepest.data.dataset import Arrays
+    from steepest.engine.trained import Trained
+
+BLOCK_ROWS = 1 << 16
+"""Rows that are encoded and measured at once, which bounds the memory that they take."""
 
 
 def evaluate(
@@ -18,24 +27,38 @@ def evaluate(
     json: options.Json = False,
 ) -> int:  # fmt: skip
     """Measure a trained model on the rows of a file, whose target is known."""
-    from steepest.data.sources import load
     from steepest.store import run_directory
 
     trained = run_directory.load(model)
-    with model_given.rows_in(file) as path:
-        table = load(
-            path,
-            target=target or trained.encoder.target,
-            weights=weights,
-            task=trained.task,  # type: ignore[arg-type]
-        )
-        found = trained.evaluate(table)
-        warnings = [model_given.named(w, path) for w in trained.encoder.warnings]
-    for sentence in warnings:
-        output.warn(sentence)
+    rows = _Rows(trained, file, {"target": target or trained.encoder.target, "weights": weights})
+    found = trained.evaluate(rows)
+    for sentence in trained.encoder.warnings:
+        output.warn(model_given.named(sentence, rows.path))
     metrics = {"loss": found["loss"]} | found
     if json:
-        output.emit({"model": model, "data": file, "rows": table.rows, **metrics})
+        output.emit({"model": model, "data": file, "rows": rows.count, **metrics})
     else:
-        output.table(["rows", *metrics], [[table.rows, *metrics.values()]])
+        output.table(["rows", *metrics], [[rows.count, *metrics.values()]])
     return 0
+
+
+@dataclass
+class _Rows:
+    """The encoded rows of a file, a table at a time; `count` of them so far."""
+
+    trained: Trained
+    file: str
+    options: dict[str, Any]
+    count: int = 0
+    path: str = model_given.NAME
+
+    def pieces(self) -> Iterator[Arrays]:
+        import numpy as np
+
+        encoder, dtype = self.trained.encoder, np.dtype(self.trained.dtype)
+        for table in model_given.tables_in(self.file, **self.options):
+            self.path = table.where
+            for first in range(0, table.rows, BLOCK_ROWS):
+                rows = table.take(np.arange(first, min(first + BLOCK_ROWS, table.rows)))
+                yield encoder.transform(rows, dtype)
+                self.count += rows.rows

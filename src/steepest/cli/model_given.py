@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -47,35 +48,44 @@ def rows_in(file: str) -> Iterator[str]:
             raise DataError(named(str(error), path)) from error
 
 
-LARGE = 1 << 26
-"""Bytes from which on a file is read in pieces, in which the kinds of columns are found by the
-first one; smaller files are looked at as a whole."""
+LARGE = 1 << 28
+"""A file whose rows take more bytes than this is read in pieces, in which the kinds of columns are
+found by the first one; smaller files are looked at as a whole."""
 PIECE = 1 << 24
 NAME = "standard input"
 
 
-def rows_to_predict(file: str, target: Any) -> Iterator[Table]:
-    """The rows of a file without their target, in pieces where it is large or a pipe.
+def tables_in(file: str, **options: Any) -> Iterator[Table]:
+    """The rows of a file, in pieces where it is large or a pipe; `options` are those of `load`.
 
-    A text table in a pipe is given on as it comes.
+    A text table in a pipe is given on as it comes. DataError names a pipe as standard input.
     """
     from steepest.data.dataset import Source
-    from steepest.data.pieces import pieces, read_csv, streams, tables
-    from steepest.data.sources import check_inputs, load
+    from steepest.data.pieces import held_bytes, pieces, read_csv, streams, tables
+    from steepest.data.sources import load
 
-    options = {"target": target, "labelled": False}
     if file == STREAM and _is_text(sys.stdin.buffer.peek(8)):  # type: ignore[attr-defined]
-        found = tables(
-            read_csv(sys.stdin.buffer, NAME, PIECE, live=True), NAME, Source(NAME), **options
-        )
-    elif file != STREAM and streams(file) and _size(file) > LARGE:
-        found = pieces(file, PIECE, **options)
-    else:
-        with rows_in(file) as path:
-            yield load(path, **options)
+        frames = read_csv(sys.stdin.buffer, NAME, PIECE, live=True)
+        yield from _checked(tables(frames, NAME, Source(NAME), **options))
         return
-    for table in found:
+    with rows_in(file) as path:
+        large = streams(path) and held_bytes(path) > LARGE
+        found = _checked(pieces(path, PIECE, **options)) if large else [load(path, **options)]
+        for table in found:
+            if file == STREAM:
+                table = dataclasses.replace(table, name=NAME, source=Source(NAME))
+            yield table
+
+
+def _checked(tables: Iterator[Table]) -> Iterator[Table]:
+    from steepest.data.sources import check_inputs
+    from steepest.data.target import check_target
+
+    for table in tables:
         check_inputs(table, whole=False)
+        if table.y is not None:
+            label = table.target if isinstance(table.target, str) else ", ".join(table.target)
+            check_target(table.y, label, table.where, table.first)
         yield table
 
 
@@ -86,12 +96,6 @@ def _is_text(start: bytes) -> bool:
         and all(b >= 9 and b != 127 for b in start)
         and (not start.startswith((b"PAR1", b"ARROW1", b"BZh", b"PK\x03")))
     )
-
-
-def _size(file: str) -> int:
-    if not os.path.isdir(file):
-        return os.path.getsize(file)
-    return sum(entry.stat().st_size for entry in os.scandir(file))
 
 
 def named(sentence: str, path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Annotated
@@ -42,7 +43,7 @@ def predict(
     trained = run_directory.load(model)
     _check(trained, probabilities)
     done = _Done()
-    tables = model_given.rows_to_predict(file, trained.encoder.target)
+    tables = model_given.tables_in(file, target=trained.encoder.target, labelled=False)
     blocks = _blocks(trained, tables, probabilities, done)
     if to.endswith(PARQUET):
         _write_parquet(to, blocks)
@@ -126,11 +127,17 @@ def _write_csv(to: str, blocks: Iterator[pl.DataFrame]) -> None:
 
 
 def _write_parquet(to: str, blocks: Iterator[pl.DataFrame]) -> None:
+    """Blocks are kept beside the file until all are there: their number stands at its end."""
     import polars as pl
 
-    whole = pl.concat(list(blocks))
     with atomic.replacing(to) as file:
-        whole.write_parquet(file)
+        beside = os.path.dirname(os.path.realpath(to))
+        with tempfile.TemporaryDirectory(prefix=".steepest-", dir=beside) as folder:
+            parts = []
+            for i, block in enumerate(blocks):
+                parts.append(os.path.join(folder, f"{i}.parquet"))
+                block.write_parquet(parts[-1])
+            pl.scan_parquet(parts, glob=False).sink_parquet(file)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ compiled program would cost more to compile than the rest of the loop.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -94,6 +94,9 @@ class BlockOrder:
     batch_size: int
     block_rows: int
     seed: int = 0
+    _drawn: dict[tuple[int, int], np.ndarray] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -118,8 +121,17 @@ class BlockOrder:
     def steps(self, first: int, count: int) -> np.ndarray:
         """The rows of `count` steps from step `first` on, all within one block."""
         epoch, block, at = self.place(first)
-        rows = self._block(block).epoch(epoch * self.blocks + block)
-        return rows[at : at + count]
+        return self.draw(epoch, block)[at : at + count]
+
+    def draw(self, epoch: int, block: int) -> np.ndarray:
+        """The rows of all steps of a block; this one and that before it are kept."""
+        found = self._drawn.get((epoch, block))
+        if found is None:
+            found = self._block(block).epoch(epoch * self.blocks + block)
+            for old in list(self._drawn)[:-1]:
+                del self._drawn[old]
+            self._drawn[epoch, block] = found
+        return found
 
     def _block(self, block: int) -> Order:
         rows = min(self.block_rows, self.rows - block * self.block_rows)

@@ -77,7 +77,7 @@ class Encoder:
         x = self.features.transform(table, dtype, self._warn)
         y = None
         if table.y is not None and self.to is not None:
-            y = self.to.transform(table.y, dtype, table.where)
+            y = self.to.transform(table.y, dtype, table.where, table.first)
         weight = None if table.weight is None else np.asarray(table.weight, dtype)
         return Arrays(x, y, weight)
 

@@ -1,4 +1,4 @@
-"""`Spool`: encoded rows on disk, read back in shuffled blocks while others are being used.
+"""`Spool`: encoded rows on disk, read back in shuffled blocks.
 
 Rows are written once, in the order of the file they came from, shuffled within each piece. An epoch
 reads segments of them in random order, and joins as many as fill a block; within a block the order
@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,14 @@ SEGMENTS = 32
 """Segments in a block: rows that are neighbours in the file are at most 1/32 of a block."""
 SPARE = 1 << 26
 """Bytes of the disk that are left free."""
+ALIGNMENT = 64
 
 
 class Spool:
     """Rows of x, y and weight in unnamed files, which vanish with the process whatever ends it.
 
-    `block_bytes`: about the size of a block; two or three are in memory at a time. `folder` is
-    where the files lie. Rows are appended, then read.
+    `block_bytes`: about the size of a block. `folder` is where the files lie. Rows are appended,
+    then read. `like`: dtype and shape of a row of each part.
     """
 
     def __init__(self, folder: str, block_bytes: int, batch_size: int, seed: int):
@@ -40,10 +40,9 @@ class Spool:
         self.block_bytes = block_bytes
         self.rows = 0
         self._files: dict[str, Any] = {}
-        self._like: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
-        self._pool = ThreadPoolExecutor(1, "steepest-read")
-        self._next: tuple[tuple[int, int], Future] | None = None
-        weakref.finalize(self, _close, self._files, self._pool)
+        self.like: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+        self._starts: tuple[int, np.ndarray] | None = None
+        weakref.finalize(self, _close, self._files)
 
     def __len__(self) -> int:
         return self.rows
@@ -54,7 +53,7 @@ class Spool:
             return
         if not self._files:
             for name, a in _parts(arrays):
-                self._like[name] = a.dtype, a.shape[1:]
+                self.like[name] = a.dtype, a.shape[1:]
                 self._files[name] = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
         key = np.array([self.seed, self.rows], np.uint64)
         order = np.random.Generator(np.random.Philox(key=key)).permutation(len(arrays))
@@ -74,7 +73,7 @@ class Spool:
     @property
     def row_bytes(self) -> int:
         """The size of an encoded row."""
-        return sum(d.itemsize * int(np.prod(s)) for d, s in self._like.values())
+        return sum(d.itemsize * int(np.prod(s)) for d, s in self.like.values())
 
     @property
     def block_rows(self) -> int:
@@ -86,32 +85,13 @@ class Spool:
         """The order in which the run of this seed sees the rows of each block."""
         return BlockOrder(self.rows, self.batch_size, self.block_rows, seed)
 
-    def block(self, epoch: int, number: int) -> Arrays:
-        """A block of an epoch; the one after it is then read while this one is in use."""
-        key = epoch, number
-        if self._next is not None and self._next[0] == key:
-            found = self._next[1].result()
-        else:
-            found = self._read(*key)
-        last = (number + 1) * self.block_rows >= self.rows
-        after = (epoch + 1, 0) if last else (epoch, number + 1)
-        self._next = after, self._pool.submit(self._read, *after)
-        return found
+    def room(self) -> Arrays:
+        """Arrays that a block can be read into, again and again: new memory costs time, too."""
+        return Arrays(**{k: aligned((self.block_rows, *s), d) for k, (d, s) in self.like.items()})
 
-    def pieces(self) -> Iterator[Arrays]:
-        """All rows, in the order in which they are written, a block at a time."""
-        self._next = None
-        for first in range(0, self.rows, self.block_rows):
-            count = min(self.block_rows, self.rows - first)
-            yield self._joined([(first, count)])
-
-    def _read(self, epoch: int, number: int) -> Arrays:
-        size = max(1, self.block_rows // SEGMENTS)
-        count = self.rows // size
-        key = np.array([self.seed, epoch], np.uint64)
-        order = np.random.Generator(np.random.Philox(key=key)).permutation(count)
-        # The short segment comes last, so that all blocks but the last are full.
-        starts = np.append(order * size, count * size)
+    def block(self, epoch: int, number: int, into: Arrays | None = None) -> Arrays:
+        """A block of an epoch, in the memory of `into`."""
+        size, starts = self._segments(epoch)
         first = number * self.block_rows
         last = min(first + self.block_rows, self.rows)
         spans = []
@@ -120,12 +100,29 @@ class Spool:
             n = min(size - within, last - first)
             spans.append((int(starts[which]) + within, n))
             first += n
-        return self._joined(spans)
+        return self._joined(spans, into or self.room())
 
-    def _joined(self, spans: list[tuple[int, int]]) -> Arrays:
+    def pieces(self) -> Iterator[Arrays]:
+        """All rows, in the order in which they are written, a block at a time."""
+        for first in range(0, self.rows, self.block_rows):
+            count = min(self.block_rows, self.rows - first)
+            yield self._joined([(first, count)], self.room())
+
+    def _segments(self, epoch: int) -> tuple[int, np.ndarray]:
+        """The rows of a segment, and where the segments of an epoch begin, in its order."""
+        size = max(1, self.block_rows // SEGMENTS)
+        if self._starts is None or self._starts[0] != epoch:
+            count = self.rows // size
+            key = np.array([self.seed, epoch], np.uint64)
+            order = np.random.Generator(np.random.Philox(key=key)).permutation(count)
+            # The short segment comes last, so that all blocks but the last are full.
+            self._starts = epoch, np.append(order * size, count * size)
+        return size, self._starts[1]
+
+    def _joined(self, spans: list[tuple[int, int]], into: Arrays) -> Arrays:
         total, out = sum(n for _, n in spans), {}
-        for name, (dtype, shape) in self._like.items():
-            array = np.empty((total, *shape), dtype)
+        for name in self.like:
+            array = getattr(into, name)[:total]
             flat, row, at = memoryview(array).cast("B"), array[:1].nbytes, 0
             for first, n in spans:
                 part, offset = flat[at * row : (at + n) * row], first * row
@@ -139,8 +136,15 @@ class Spool:
         return Arrays(**out)
 
 
-def _close(files: dict[str, Any], pool: ThreadPoolExecutor) -> None:
-    pool.shutdown(wait=False, cancel_futures=True)
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An empty array that JAX takes over on the CPU as it lies, where others would be copied."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _close(files: dict[str, Any]) -> None:
     for file in files.values():
         file.close()
 

@@ -172,14 +172,17 @@ class ClassTarget:
             .to_numpy()
         )
 
-    def transform(self, y: np.ndarray | pl.Series, dtype, where: str) -> np.ndarray:
-        """int32 class indices; raises DataError for a label that training has not seen."""
+    def transform(self, y: np.ndarray | pl.Series, dtype, where: str, first: int = 0) -> np.ndarray:
+        """int32 class indices; raises DataError for a label that training has not seen.
+
+        `first` is the number of the first row in a longer table.
+        """
         series, index = as_series(y), self.index(y)
         unknown = np.flatnonzero(index < 0)
         if len(unknown):
             raise DataError(
                 f"{where}: the target {self.name!r} is {series[int(unknown[0])]!r} in "
-                f"{rows_text(unknown)}, a class that the training rows do not have; "
+                f"{rows_text(unknown + first)}, a class that the training rows do not have; "
                 "correct the label or remove the row."
             )
         return np.array(index, np.int32)
@@ -250,7 +253,7 @@ class NumberTarget:
         """The number of target columns."""
         return len(self.mean)
 
-    def transform(self, y: np.ndarray | pl.Series, dtype, where: str) -> np.ndarray:
+    def transform(self, y: np.ndarray | pl.Series, dtype, where: str, first: int = 0) -> np.ndarray:
         """Scaled targets, (n,) or (n, k) as in training."""
         values = _numbers(y, self.name, where)
         if values.reshape(len(values), -1).shape[1] != self.width:
@@ -265,7 +268,7 @@ class NumberTarget:
         if len(bad):
             raise DataError(
                 f"{where}: the target {self.name!r} is {values[bad[0]].tolist()} in "
-                f"{rows_text(bad)}, too far from the training rows for {np.dtype(dtype)}; "
+                f"{rows_text(bad + first)}, too far from the training rows for {np.dtype(dtype)}; "
                 "correct or remove these rows."
             )
         return np.ascontiguousarray(scaled[:, 0] if self.scalar else scaled)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -39,6 +39,13 @@ AT_START = (
     "Diverged at step 0: the loss or its gradient is not a finite number at the very start; "
     "check the starting point, or the data."
 )
+
+
+@runtime_checkable
+class Pieces(Protocol):
+    """Encoded rows that are given in pieces, so that they need not be held at once."""
+
+    def pieces(self) -> Iterator[Arrays]: ...
 
 
 @dataclass
@@ -157,7 +164,8 @@ def _placed(train: Any, seeds: tuple[int, ...], batch_size: Any) -> tuple[Any, t
     for full batches they are stacked on an axis of seeds. Rows on disk come block by block.
     """
     if isinstance(train, Spool):
-        return Feed(train, batch_of), tuple(train.order(s) for s in seeds)
+        by_seed = tuple(train.order(s) for s in seeds)
+        return Feed(train, batch_of, by_seed), by_seed
     full = batch_size == "full"
     sets = _sets(train)
     most = max(len(a.x) for a in sets)
@@ -270,18 +278,20 @@ def run(
         layout = Layout(len(seeds), len(specs), plan.records, every, groups, axis, sharded)
         keys = run_keys(seeds)
         blocks = None if held is None else jax.device_put(blocks_of(held))
-        if initial is not None:
-            initial = tree.cast(initial, dtype)
         resident = data.at(0) if isinstance(data, Feed) else data
         fixed = jax.tree.map(lambda a: a[:1], resident) if orders else data
         del resident
         alone = Layout(len(seeds), len(specs), 0)
+        drawn = partial(draw, stacked.objective, keys, alone)
         if resume is None:
+            initial = drawn() if initial is None else tree.cast(initial, dtype)
             carry = start(stacked, keys, initial, fixed, alone)
+            del initial
             # Seeds that repeat, with data of their own, are told apart by their position.
             known = seeds if len(set(seeds)) == len(seeds) else range(len(seeds))
             trace = Trace(seeds=np.asarray(known), cells=len(specs))
         else:
+            initial = jax.eval_shape(drawn) if initial is None else tree.cast(initial, dtype)
             like = jax.eval_shape(partial(start, layout=alone), stacked, keys, initial, fixed)
             carry, trace = resume.carry(like), resume.trace
         if sharded:
@@ -315,14 +325,14 @@ def measure(
 
 
 def measure_at(
-    objectives: Sequence[Any], points: Any, arrays: Arrays | Sequence[Arrays] | Spool, dtype: str
+    objectives: Sequence[Any], points: Any, arrays: Arrays | Sequence[Arrays] | Pieces, dtype: str
 ) -> dict[str, np.ndarray]:
     """Loss and metrics at (params, buffers) with axes (seeds, cells), an objective a cell."""
     layout = Layout(len(jax.tree.leaves(points)[0]), len(objectives), 0)
     with precision(dtype):
         objective = stack(objectives, dtype)
         total: Any = None
-        for part in arrays.pieces() if isinstance(arrays, Spool) else (arrays,):
+        for part in arrays.pieces() if isinstance(arrays, Pieces) else (arrays,):
             few = max(len(a.x) for a in _sets(part)) <= 2 * BLOCK_ROWS
             blocks = blocks_of(part, FEW_ROWS if few else BLOCK_ROWS)
             own = blocks.weight.ndim == 3

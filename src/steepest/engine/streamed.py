@@ -1,8 +1,8 @@
 """`Streamed`: a file that is larger than memory, made ready for training.
 
 One pass over the file fits the encoder on the training rows, a second one encodes them into a
-`Spool`; each epoch then reads the spool. The rows to validate and to test on, told by a hash of the
-row's number, are held in memory, up to a share of it.
+`Spool`; each epoch then reads the spool. The rows to validate and to test on, of each class its
+share, are held in memory, up to a share of that.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ from steepest.core.errors import DataError, UsageError
 from steepest.data.dataset import Arrays, Table
 from steepest.data.delimited import HEAD
 from steepest.data.encode import Encoder
+from steepest.data.held_out import HeldOut
 from steepest.data.pieces import check_memory, held_bytes, pieces, pieces_to_test, streams
 from steepest.data.sources import check_inputs
 from steepest.data.spool import Spool
 from steepest.data.summary import SAMPLE_ROWS, Summary
-from steepest.data.target import check_target
+from steepest.data.target import check_target, guess_task
 from steepest.engine.settings import Settings
 
-BLOCK_SHARE, HELD_SHARE, PIECE_SHARE, SAMPLE_SHARE = 1 / 6, 1 / 8, 1 / 32, 1 / 16
-"""What a block, the held-out rows, a piece of the file and the sample take of the memory."""
+BLOCK_SHARE, HELD_SHARE, PIECE_SHARE, SAMPLE_SHARE = 1 / 3, 1 / 8, 1 / 32, 1 / 16
+"""What a block, the held-out rows, a piece of the file and the sample take of the memory.
+
+Two blocks are held at a time, when the sample and the pieces are no more.
+"""
 LARGEST_PIECE = 1 << 24
 LEAST = 1_000_000
 
@@ -87,21 +91,25 @@ class Streamed:
         self.path, self.settings = os.fspath(path), settings
         self.memory = check_memory(memory)
         self.options: dict[str, Any] = {"target": target, "weights": weights, "drop": drop}
-        self.given_test = test
+        self.given_test, self.task = test, task
         self.shares: tuple[float, float] | None = None
+        self.by_class = False
         self.train_: Spool | None = None
         self.held: dict[str, Arrays | None] = {}
-        self._first_pass(task)
+        self._first_pass()
 
     def _pieces(self) -> Iterator[tuple[Table, np.ndarray]]:
         """Each piece, and for each of its rows 0 (training), 1 (validation) or 2 (test)."""
-        size = min(int(self.memory * PIECE_SHARE), LARGEST_PIECE)
+        size, told = min(int(self.memory * PIECE_SHARE), LARGEST_PIECE), None
         for piece in pieces(self.path, size, **self.options):
             if self.shares is None:
                 self.shares = self._shares(piece, size)
-            u = uniform(self.settings.seed, piece.first, piece.rows)
-            validation, test = self.shares
-            yield piece, np.where(u < test, 2, np.where(u < test + validation, 1, 0))
+                self.by_class = (
+                    piece.y is not None
+                    and (self.task or piece.task or guess_task(piece.y)[0]) == "classification"
+                )
+            told = told or HeldOut(*self.shares, self.settings.seed)
+            yield piece, told(piece.y if self.by_class else None, piece.rows)
 
     def _shares(self, piece: Table, size: int) -> tuple[float, float]:
         """The shares of rows to validate and to test on, lowered to what may be held."""
@@ -132,7 +140,8 @@ class Streamed:
         elif os.path.isdir(self.path):
             yield from pieces_to_test(self.path, size)
 
-    def _first_pass(self, task: Any) -> None:
+    def _first_pass(self) -> None:
+        task = self.task
         summary: Summary | None = None
         self.rows = 0
         for piece, part in self._pieces():
@@ -209,19 +218,6 @@ class Streamed:
     def spec(self, settings: Settings):
         """The run that these settings describe, on this data."""
         return settings.spec_for(self.encoder)
-
-
-def uniform(seed: int, first: int, count: int) -> np.ndarray:
-    """A number in [0, 1) for each row, by its number alone (the mixing function of SplitMix64).
-
-    Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
-    """
-    z = np.arange(first + 1, first + count + 1, dtype=np.uint64)
-    z = z * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed * 0xD1B54A32D192ED03 % 2**64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
-    z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(11)) * 2.0**-53
 
 
 def _row_size(piece: Table) -> float:

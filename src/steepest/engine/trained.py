@@ -14,7 +14,7 @@ from steepest.data.encode import Encoder
 from steepest.data.sources import load
 from steepest.engine.advance import apply
 from steepest.engine.compiling import precision
-from steepest.engine.runs import BLOCK_ROWS, bucket, measure_at
+from steepest.engine.runs import BLOCK_ROWS, Pieces, bucket, measure_at
 from steepest.objectives.objective import Objective
 
 
@@ -55,9 +55,9 @@ class Trained:
         return np.asarray(self.loss.probabilities(self.outputs(data)))
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """Loss and metrics on rows with a target: a Table, (X, y), or encoded arrays."""
-        arrays = self._arrays(data)
-        if arrays.y is None:
+        """Loss and metrics on rows with a target: a Table, (X, y), encoded arrays, or pieces."""
+        arrays = data if isinstance(data, Pieces) else self._arrays(data)
+        if not isinstance(arrays, Pieces) and arrays.y is None:
             raise UsageError("evaluate needs the true targets: give (X, y), or name the target.")
         points = jax.tree.map(lambda a: np.asarray(a)[None, None], (self.params, self.buffers))
         found = measure_at([Objective(self.model, self.loss)], points, arrays, self.dtype)
