@@ -166,22 +166,31 @@ def take(data: Any, rows: Any) -> Any:
 
 
 @partial(jax.jit, static_argnames=("layout",))
-def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) -> Carry:
-    """The carries of all runs. `initial`: params (seeds, cells, ...) or None for a random start.
+def draw(objective: Any, keys: Any, layout: Layout) -> tuple[Any, Any]:
+    """(params, buffers) of all runs, axes (seeds, cells): cells share the weights of their seed.
 
-    Cells share the initial weights of their seed.
+    Apart from `start`, so that runs of other optimizers share the program.
     """
 
+    def one(objective, key, _):
+        return objective.init(jax.random.fold_in(key, 0))
+
+    # An objective may hold no numbers at all: the numbering of the cells says how many there are.
+    cells = jnp.arange(layout.cells)
+    axes = ("cell", "seed", "cell")
+    return over_runs(one, layout.seeds, layout.cells, axes)(objective, keys, cells)
+
+
+@partial(jax.jit, static_argnames=("layout",))
+def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) -> Carry:
+    """The carries of all runs; `initial`: (params, buffers) with axes (seeds, cells)."""
+
     def carry(spec, key, initial, batch):
-        if initial is None:
-            params, buffers = spec.objective.init(jax.random.fold_in(key, 0))
-        else:
-            params, buffers = initial
-        made = begin(spec, params, buffers, batch, key)
+        made = begin(spec, *initial, batch, key)
         # Weakly typed numbers are another type to the compiler than those that a later call brings.
         return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), made)
 
-    axes = ("cell", "seed", None if initial is None else "run", axis_of(batch, 1))
+    axes = ("cell", "seed", "run", axis_of(batch, 1))
     return over_runs(carry, layout.seeds, layout.cells, axes)(spec, keys, initial, batch)
 
 

@@ -20,7 +20,7 @@ from steepest.data.batches import SKIP
 from steepest.data.dataset import Arrays, Table
 from steepest.data.encode import Encoder
 from steepest.data.pieces import known_labels
-from steepest.engine.advance import Chunk, Layout, advance, measure_rows, metrics, start
+from steepest.engine.advance import Chunk, Layout, advance, draw, measure_rows, metrics, start
 from steepest.engine.compiling import precision
 from steepest.engine.drive import end
 from steepest.engine.mesh import place
@@ -81,7 +81,8 @@ class Online:
         with precision(settings.dtype):
             self.stacked = stack([self.spec], settings.dtype)
             like = self._encoded(first.take(np.arange(1)))
-            carry = start(self.stacked, self.keys, None, batch_of(like), _LAYOUT)
+            initial = draw(self.stacked.objective, self.keys, _LAYOUT)
+            carry = start(self.stacked, self.keys, initial, batch_of(like), _LAYOUT)
             self.carry = place(carry, 1, 1)
 
     def _encoded(self, table: Table) -> Arrays:

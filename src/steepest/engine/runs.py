@@ -20,7 +20,7 @@ from steepest.core.types import Horizon
 from steepest.data.batches import Order, bucket
 from steepest.data.dataset import Arrays
 from steepest.data.spool import Spool
-from steepest.engine.advance import Layout, measure_rows, metrics, start
+from steepest.engine.advance import Layout, draw, measure_rows, metrics, start
 from steepest.engine.compiling import precision
 from steepest.engine.drive import Hook, Plan, drive
 from steepest.engine.feed import Feed
