@@ -1,144 +1,38 @@
-"""How often a diagnosis is right, and how long it takes.
+"""How fast a diagnosis is, how often it is right, and what automatic settings are worth.
 
-    python -m benchmarks.diagnose confusion [--sets a,b] [--seeds 100,101] [--quick] [--docs FILE]
-    python -m benchmarks.diagnose speed
+    python -m benchmarks.diagnose speed [--quick]
+    python -m benchmarks.diagnose confusion [...]      see `benchmarks.confusion`
+    python -m benchmarks.diagnose auto [--sets a,b] [--docs FILE]
 
-`confusion`: runs with one known illness each (`steepest.diagnose.examples`), and runs that are
-well, over data sets and seeds that were not used while building; how often the illness was found,
-how often it was named first, and how often a run that is well was accused. A run counts as well
-when its score is that of the best of them. `--docs` writes the table between the marks of a page.
 `speed`: the largest eigenvalue beside a power iteration in torch and the exact value, a whole
-diagnosis, and what `learning_rate="auto"` adds.
+diagnosis, and what `learning_rate="auto"` adds. `auto`: held-out scores of `steepest train DATA` as
+it is, and with learning rate, optimizer or batch size chosen, from the same splits and seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Results, alternate
-from steepest.data.sources import load
-from steepest.diagnose.examples import CLASSES_ONLY, SICK, WELL
+from benchmarks import confusion
+from benchmarks.measure import RESULTS, Results, alternate
 from steepest.engine.train import train
 
-SETS = ("iris", "wine", "breast_cancer", "diabetes", "digits", "circles:n=500,noise=0.05",
-        "spirals:n=600,turns=0.75", "blobs:n=400,features=6,noise=1.5")  # fmt: skip
-SEEDS = (101, 102, 103)
-MARK = "<!-- confusion table, written by `python -m benchmarks.diagnose confusion --docs` -->"
-
-
-def trained(table: Any, settings: dict[str, Any], seed: int) -> Any:
-    settings = dict(settings)
-    return train(settings.pop("model", "mlp"), table, seed=seed, **settings)
-
-
-def confusion(
-    sets: tuple[str, ...], seeds: tuple[int, ...], results: Results
-) -> Iterator[tuple[str, ...]]:
-    """Every illness and every good run, on every set, from every seed; the sets done so far."""
-    rows: dict[str, dict[str, Any]] = {}
-    accused: dict[str, int] = {}
-    good = false = quickly = left_out = 0
-    for name in sets:
-        table = load(name)
-        for seed in seeds:
-            for code, inject in SICK.items():
-                if code in CLASSES_ONLY and table.task != "classification":
-                    continue
-                rng = np.random.default_rng([seed, sets.index(name)])
-                sick, settings = inject(table, rng)
-                found = trained(sick, settings, seed).diagnose().codes
-                row = rows.setdefault(code, {"illness": code, "runs": 0, "found": 0, "first": 0,
-                                             "else": {}})  # fmt: skip
-                row["runs"] += 1
-                row["found"] += code in found
-                row["first"] += found[:1] == (code,)
-                if code not in found:
-                    print(f"  missed {code} on {name}, seed {seed}: {found}", flush=True)
-                    said = found[0] if found else "nothing"
-                    row["else"][said] = row["else"].get(said, 0) + 1
-            fits = {kind: trained(table, settings, seed) for kind, settings in WELL.items()}
-            left_out += len(fits)
-            for kind, fit in well(fits).items():
-                found = fit.diagnose().codes
-                good += 1
-                left_out -= 1
-                false += bool(found)
-                quickly += bool(fit.diagnose(deep=False).codes)
-                for code in found:
-                    print(f"  accused {kind} on {name}, seed {seed}: {code}", flush=True)
-                    accused[code] = accused.get(code, 0) + 1
-        print(name, "done", flush=True)
-        results.data["tables"] = {
-            "illnesses": [
-                {k: v for k, v in row.items() if k != "else"}
-                | {
-                    "recall": row["found"] / row["runs"],
-                    "instead": ", ".join(f"{k} {v}" for k, v in row["else"].items()),
-                }
-                for row in rows.values()
-            ],
-            "good runs": [
-                {
-                    "runs": good, "left out": left_out, "accused": false,
-                    "share": false / max(good, 1), "accused quickly": quickly,
-                    "of": ", ".join(f"{k} {v}" for k, v in accused.items()),
-                }
-            ],
-        }  # fmt: skip
-        yield sets[: sets.index(name) + 1]
-
-
-def well(fits: dict[str, Any]) -> dict[str, Any]:
-    """The fits that are as good as the best, within 0.03 and two standard errors of the score.
-
-    What counts as a good run must not hang on the diagnosis itself: settings that suit one data set
-    train too slowly or overfit on another.
-    """
-    name = "r2" if next(iter(fits.values())).task == "regression" else "accuracy"
-    scores = {k: (f.test or {}).get(name, -1e9) for k, f in fits.items()}
-    best, rows = max(scores.values()), next(iter(fits.values())).sizes["test"]
-    error = 1 / rows**0.5 if name == "r2" else (max(best * (1 - best), 1 / rows) / rows) ** 0.5
-    fitted = {k: f.train.get(name, -1e9) for k, f in fits.items()}
-    return {
-        k: f for k, f in fits.items()
-        if scores[k] >= best - max(0.03, 2 * error) and fitted[k] >= max(fitted.values()) - 0.1
-    }  # fmt: skip
-
-
-def as_markdown(results: Results, sets: tuple[str, ...], seeds: tuple[int, ...]) -> str:
-    """The tables of `confusion` as a page shows them."""
-    tables = results.data["tables"]
-    lines = [
-        "| illness | runs | found | named first | instead |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for r in tables["illnesses"]:
-        lines.append(
-            f"| `{r['illness']}` | {r['runs']} | {r['found']} ({100 * r['recall']:.0f} %) | "
-            f"{r['first']} | {r['instead']} |"
-        )
-    well = tables["good runs"][0]
-    lines += ["", f"Of {well['runs']} runs that are well {well['accused']} were accused "
-              f"({100 * well['share']:.1f} %{': ' + well['of'] if well['of'] else ''}). Data: "
-              f"{', '.join(s.partition(':')[0] for s in sets)}; seeds "
-              f"{', '.join(map(str, seeds))}."]  # fmt: skip
-    return "\n".join(lines)
-
-
-def write_docs(page: Path, text: str) -> None:
-    """Put `text` between the marks of the page, in the place of what stood there."""
-    whole = page.read_text()
-    before, mark, after = whole.partition(MARK)
-    if not mark:
-        raise SystemExit(f"{page} has no line {MARK}")
-    end = "<!-- end of the table -->"
-    page.write_text(f"{before}{mark}\n\n{text}\n\n{end}{after.partition(end)[2]}")
+BUNDLED = ("iris", "wine", "breast_cancer", "diabetes", "digits")
+VARIANTS: dict[str, dict[str, Any]] = {
+    "recipe": {},
+    "rate": {"learning_rate": "auto"},
+    "optimizer": {"optimizer": "auto"},
+    "batch": {"batch_size": "auto"},
+}
+MARK = (
+    "<!-- table of automatic settings, written by `python -m benchmarks.diagnose auto --docs` -->"
+)
 
 
 def speed(results: Results, repeats: int) -> None:
@@ -154,7 +48,7 @@ def speed(results: Results, repeats: int) -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2000, 100)).astype(np.float32)
     y = rng.integers(0, 10, 2000).astype(np.int32)
-    objective = Objective(MLP((256, 256)), "log_loss").bind((100,), 10)
+    objective = Objective(MLP((266, 266)), "log_loss").bind((100,), 10)
     with precision("float32"):
         params, _ = objective.init(jax.random.key(0))
         batch = sample_rows(Arrays(x, y))
@@ -222,32 +116,94 @@ def torch_power(params: Any, x: np.ndarray, y: np.ndarray) -> Any:
     return run
 
 
+def auto(sets: tuple[str, ...], seeds: tuple[int, ...], docs: Path | None, quick: bool) -> None:
+    """Every variant on every set, from every seed (of split, weights and order)."""
+    results = Results("diagnose-auto", quick=quick)
+    path = RESULTS / "diagnose-auto.json"
+    if not quick and path.exists():
+        kept = json.loads(path.read_text())["tables"]["auto"]
+        results.data["tables"]["auto"] = [r for r in kept if r["data"] not in sets]
+    for name in sets:
+        scores, chosen, seconds = {}, {}, {}
+        for kind, changes in VARIANTS.items():
+            began = time.perf_counter()
+            fits = [train("mlp", name, seed=seed, **changes) for seed in seeds]
+            seconds[kind] = (time.perf_counter() - began) / len(seeds)
+            metric = "r2" if fits[0].task == "regression" else "accuracy"
+            scores[kind] = np.array([fit.test[metric] for fit in fits])
+            parts = [fit.tuned for fit in fits if fit.tuned is not None]
+            chosen[kind] = sorted({
+                " ".join(f"{v}" for v in (t.optimizer, t.rate, t.batch_size) if v is not None)
+                for t in parts
+            })  # fmt: skip
+        for kind in VARIANTS:
+            gap = scores[kind] - scores["recipe"]
+            results.add("auto", {
+                "data": name, "metric": metric, "variant": kind, "seeds": list(seeds),
+                "score": float(scores[kind].mean()), "gain": float(gap.mean()),
+                "standard_error": float(gap.std(ddof=1) / len(seeds) ** 0.5) if len(seeds) > 1
+                else None, "seconds": seconds[kind], "chosen": ", ".join(chosen[kind]),
+            })  # fmt: skip
+        print(name, "done", flush=True)
+        if not quick:
+            results.write()
+    results.print("auto")
+    if docs is not None:
+        whole = docs.read_text()
+        before, mark, after = whole.partition(MARK)
+        if not mark:
+            raise SystemExit(f"{docs} has no line {MARK}")
+        end = confusion.END
+        text = auto_markdown(results.data["tables"]["auto"])
+        docs.write_text(f"{before}{mark}\n\n{text}\n\n{end}{after.partition(end)[2]}")
+
+
+def auto_markdown(rows: list[dict[str, Any]]) -> str:
+    """The table as a page shows it: scores of the recipe, gains of the rest over it."""
+    names = {"rate": "learning rate", "optimizer": "optimizer and rate", "batch": "batch size"}
+    lines = [
+        f"| data | recipe | {' | '.join(f'auto {n}: gain' for n in names.values())} |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for data in [name for name in BUNDLED if any(r["data"] == name for r in rows)]:
+        own = {r["variant"]: r for r in rows if r["data"] == data}
+        cells = [f"{own[k]['gain']:+.4f} ± {own[k]['standard_error']:.4f}" for k in names]
+        metric = "R^2" if own["recipe"]["metric"] == "r2" else "accuracy"
+        lines.append(f"| {data} | {metric} {own['recipe']['score']:.4f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("confusion", "speed"))
-    parser.add_argument("--sets", default=",".join(s.replace(",", ";") for s in SETS))
-    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    parser.add_argument("what", choices=("confusion", "speed", "auto"))
+    parser.add_argument("--sets", help="separated by spaces or commas; options of a set by ;")
+    parser.add_argument("--seeds")
+    parser.add_argument("--codes", default="", help="of `confusion`: these illnesses alone")
+    parser.add_argument("--jobs", type=int, default=2, help="of `confusion`: sets at a time")
+    parser.add_argument("--build", action="store_true", help="of `confusion`: see there")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--docs", type=Path)
     args = parser.parse_args()
-    results = Results(f"diagnose-{args.what}", quick=args.quick)
-    if args.what == "speed":
+    seeds = None if args.seeds is None else tuple(map(int, args.seeds.split(",")))
+    sets = None
+    if args.sets is not None:
+        known = {s.partition(":")[0]: s for s in (*confusion.BUILD_SETS, *confusion.SETS)}
+        sets = tuple(known.get(s, s.replace(";", ",")) for s in args.sets.split(","))
+    if args.what == "auto":
+        auto(sets or BUNDLED, seeds or tuple(range(5)), args.docs, args.quick)
+    elif args.what == "confusion":
+        confusion.confusion(
+            sets or (confusion.BUILD_SETS if args.build else confusion.SETS),
+            seeds or (confusion.BUILD_SEEDS if args.build else confusion.SEEDS),
+            codes=tuple(c for c in args.codes.split(",") if c), jobs=args.jobs, docs=args.docs,
+            build=args.build or args.quick,
+        )  # fmt: skip
+    else:
+        results = Results("diagnose-speed", quick=args.quick)
         speed(results, 2 if args.quick else 7)
         for table in results.data["tables"]:
             results.print(table)
         print(results.write())
-        return
-    sets = tuple(s.replace(";", ",") for s in args.sets.split(","))
-    seeds = tuple(int(s) for s in args.seeds.split(","))
-    if args.quick:
-        sets, seeds = ("wine", "moons:n=400"), (101,)
-    for done in confusion(sets, seeds, results):
-        # Written after each set, so that a run that is cut short is not lost.
-        if args.docs is not None:
-            write_docs(args.docs, as_markdown(results, done, seeds))
-        results.write()
-    for table in results.data["tables"]:
-        results.print(table)
 
 
 if __name__ == "__main__":

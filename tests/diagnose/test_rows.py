@@ -38,6 +38,17 @@ def test_a_leak_is_found_and_named(kind):
     assert told > 0.995
 
 
+def test_a_leak_beside_columns_that_tell_much_by_nature():
+    # Classes apart by 3.3 deviations in two of the columns, as in the petals of irises.
+    near = np.column_stack([X[:, :2], X[:, 2:] + 3.3 * CLASS[:, None]])
+    assert rows.leak(Arrays(near, CLASS), regression=False) is None
+    leaked = np.column_stack([near, CLASS + 0.01 * RNG.standard_normal(120)])
+    assert rows.leak(Arrays(leaked, CLASS), regression=False)[0] == 4
+    # Where all columns tell the classes, none is suspicious.
+    apart = X + 20.0 * CLASS[:, None]
+    assert rows.leak(Arrays(apart, CLASS), regression=False) is None
+
+
 def test_a_leak_of_numbers_is_found_in_any_monotone_form():
     assert rows.leak(Arrays(X, NUMBER), regression=True) is None
     with_it = np.column_stack([X[:, :2], np.exp(-NUMBER), X[:, 2:]])

@@ -140,6 +140,25 @@ def test_the_limit_of_adam_is_that_of_its_preconditioned_quadratic():
     assert end_nesterov(1.01 * c / l) > 1e3
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.05, 0.1])
+def test_full_batch_descent_on_a_network_comes_to_the_edge_of_stability(rate):
+    """Cohen et al. 2021: the sharpness rises until it is 2/rate, and stays about there."""
+    from steepest.diagnose.case import Case
+    from steepest.engine.train import train
+
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, (40, 1))
+    y = np.sin(3 * x[:, 0]) + 0.3 * rng.standard_normal(40)
+    fit = train("mlp", (x, y), hidden=(32,), activation="tanh", optimizer="gd", learning_rate=rate,
+                batch_size="full", epochs=6000, validation=0.0, test=0.1)  # fmt: skip
+    case = Case.of_fit(fit)
+    assert case.sharpness_at_start.ratio < 0.7
+    assert not case.sharpness_at_start.at_edge
+    assert case.sharpness_at_end.ratio == pytest.approx(1, abs=0.2)
+    assert case.sharpness_at_end.at_edge
+
+
 def test_wrappers_do_not_hide_the_rule_and_others_have_no_limit():
     assert stability(Averaged(ClipByNorm(Momentum(0.1, momentum=0.5)))) == (3.0, False)
     assert stability(RMSProp(0.1)) == (2.0, True)

@@ -23,8 +23,10 @@ from steepest.engine.compiling import precision
 from steepest.engine.runs import run_keys
 from steepest.engine.settings import Settings
 from steepest.engine.sharpness import (
+    Eigenpairs,
     Gradients,
     Sharpness,
+    eigenpairs,
     gradients,
     sample_rows,
     sharpness,
@@ -357,6 +359,22 @@ class Case:
                 self.spec.objective, params, self.sample, buffers, self.spec.optimizer, self.rate,
                 moment,
             )  # fmt: skip
+
+    def spectrum(self, count: int = 3, rows: int | None = None) -> tuple[Eigenpairs, Eigenpairs]:
+        """The `count` largest and smallest eigenvalues of the Hessian at the weights kept.
+
+        rows: how many training rows to measure them on; None takes all.
+        """
+        batch = sample_rows(self.train, len(self.train.x) if rows is None else rows)
+        with precision(self.settings.dtype):
+            largest, smallest = (
+                eigenpairs(
+                    self.spec.objective, self.params, batch, self.buffers, count=count,
+                    steps=max(64, 4 * count), smallest=end,
+                )
+                for end in (False, True)
+            )  # fmt: skip
+        return largest, smallest
 
     @cached_property
     def sharpness_at_start(self) -> Sharpness:

@@ -10,14 +10,17 @@ import numpy as np
 from steepest.diagnose.case import Case
 from steepest.diagnose.finding import Finding
 
-PEAK = 3.0
-"""The mean loss of an epoch over that of the first step, from which on the run was thrown off."""
+PEAK, FAR = 3.0, 10.0
+"""The mean loss of an epoch over that of the first step, from which on the run was thrown off; the
+second even where it found back."""
 FALLING, FALLING_EARLY = 0.1, 0.08
 """Share of the whole decrease that a quarter of the run adds, from which on a run was not done; the
 second where the run had fewer than eight epochs."""
 PACE = 2e-4
 """Relative change of the weights a step at the start, below which learning is too slow."""
 SETTLED = 0.04
+FEW_STEPS = 50
+"""A run of fewer steps that has not learned what is there has not been given a chance."""
 
 
 def not_finite_at_start(case: Case, deep: bool) -> Finding | None:
@@ -50,7 +53,7 @@ def learning_rate_too_large(case: Case, deep: bool) -> Finding | None:
     else:
         peak = float(np.max(curve.loss)) / max(abs(curve.start), 1e-300)
         bouncing = curve.by_epoch and curve.jumps > 0.3 and curve.end > 0.05 * abs(curve.start)
-        if peak > PEAK and curve.end > 0.2 * curve.start:
+        if (peak > PEAK and curve.end > 0.2 * curve.start) or peak > FAR:
             what = f"The loss rose to {peak:.3g} times its first value"
             evidence |= {"peak": peak, "epoch": float(curve.at[int(np.argmax(curve.loss))])}
             weight = 0.85
@@ -93,6 +96,7 @@ def slow(case: Case, deep: bool) -> Finding | None:
         falling = max(falling, _by_gradient(case))
     least = FALLING if curve.by_epoch else FALLING_EARLY
     unfinished = falling > least or (crawling and curve.drop < 0.5)
+    unfinished |= case.taken < FEW_STEPS and case.struggling and curve.end < curve.start
     if not unfinished or (curve.end > curve.start and not crawling):
         return None
     turn = case.turn

@@ -148,11 +148,13 @@ def penalised(table: Table, rng: np.random.Generator) -> Made:
 
 
 def overfit(table: Table, rng: np.random.Generator) -> Made:
-    """A third of the targets shuffled, and a large network for 200 epochs."""
+    """A third of the targets shuffled, 20 columns of noise, a large network for 200 epochs."""
     y = np.asarray(table.y).copy()
     wrong = rng.permutation(len(y))[: len(y) // 3]
     y[wrong] = rng.permutation(y[wrong])
-    return dataclasses.replace(table, y=y), {
+    x = np.reshape(np.asarray(table.x, float), (table.rows, -1))
+    x = np.column_stack([x, x.std() * rng.standard_normal((table.rows, 20))])
+    return dataclasses.replace(_with(table, x), y=y), {
         "optimizer": "adam", "learning_rate": 5e-3, "hidden": (128,), "epochs": 200,
         "validation": 0.2,
     }  # fmt: skip
@@ -161,10 +163,12 @@ def overfit(table: Table, rng: np.random.Generator) -> Made:
 def underfit(table: Table, rng: np.random.Generator) -> Made:
     """A checkerboard for a linear model."""
     x = np.asarray(table.x, float)
-    i, j = rng.permutation(np.flatnonzero(x.std(axis=0) > 0))[:2]
-    a, b = x[:, i] - np.median(x[:, i]), x[:, j] - np.median(x[:, j])
+    above = x > np.median(x, axis=0)
+    # Of some pairs of columns that with the most equal classes, since columns may be correlated.
+    pairs = [rng.permutation(np.flatnonzero(x.std(axis=0) > 0))[:2] for _ in range(20)]
+    i, j = min(pairs, key=lambda p: abs(np.mean(above[:, p[0]] == above[:, p[1]]) - 0.5))
     few = _with(table, np.column_stack([x[:, i], x[:, j]]))
-    y = np.where((a > 0) == (b > 0), "same", "other")
+    y = np.where(above[:, i] == above[:, j], "same", "other")
     return dataclasses.replace(few, y=y, task="classification"), {
         "model": "linear", "optimizer": "sgd", "learning_rate": 0.1, "epochs": 60,
     }  # fmt: skip

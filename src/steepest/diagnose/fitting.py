@@ -10,6 +10,9 @@ from steepest.diagnose.finding import Finding
 
 RISE = 0.3
 """By which share of its lowest value the validation loss must rise to count."""
+LACK = 0.06
+"""By how much the neighbours must do better than the model on its training rows, beside the error
+of their score."""
 GAP = 0.15
 """By how much the score of training must exceed that of validation, beside its error."""
 
@@ -22,6 +25,9 @@ def overfitting(case: Case, deep: bool) -> Finding | None:
     rows = len(case.parts["validation"].x)
     # The mean of few rows is uncertain, so it must rise by more.
     rose = turn.rise >= RISE + 1.5 / np.sqrt(rows) and turn.train_now < 0.8 * turn.train_then
+    if case.regression and turn.train_now < 0.25 * turn.final:
+        # A squared error does not rise by overconfidence, so less of it tells.
+        rose |= turn.rise >= RISE / 2 + 1 / np.sqrt(rows)
     accuracy = case.epochs.get("validation_accuracy")
     if rose and accuracy is not None:
         # A loss that rises at the same accuracy is overconfidence, and the best weights are kept.
@@ -70,7 +76,7 @@ def underfitting(case: Case, deep: bool) -> Finding | None:
     if case.diverged or there is None or not np.isfinite(case.score):
         return None
     gap = there.score - case.score
-    if gap < 0.03 + 2.5 * there.error:
+    if gap < LACK + 2.5 * there.error:
         return None
     name = "R^2" if case.regression else "accuracy"
     said = (

@@ -97,6 +97,12 @@ def diagnose_minimum(found: Any, *, deep: bool = True) -> Diagnosis:
     measured = {"outcome": found.outcome.text, "largest": float(place.top.values[0]),
                 "smallest": float(place.bottom.values[0]), "stable_limit": place.limit,
                 "learning_rate": place.rate}  # fmt: skip
+    low, high = measured["smallest"], measured["largest"]
+    if low > FLAT * max(high, 0):
+        # What gradient descent at its best fixed rate would need, near this minimum.
+        best = 2 / (low + high)
+        measured |= {"condition": high / low, "best_rate": best,
+                     "steps_a_digit": math.ceil(_steps(low, best))}  # fmt: skip
     return Diagnosis(ranked(findings, {"saddle": ("too_few_steps", "ill_conditioned")}), measured)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 LEAK = 0.995
 """How well one column alone must tell the target to be suspected of holding it."""
+APART = 0.02
+"""By how much it must tell the target better than the median column does."""
 NEIGHBOURS = 5
 SAMPLE = 1500
 
@@ -39,12 +41,15 @@ def scale(arrays: Any, regression: bool, image: bool) -> Scale:
 def copies(train: Any, held: Any) -> float:
     """The share of held-out rows that stand in the training rows too, target included.
 
-    0 where rows coincide by chance: where the columns have so few values that there are less than
-    a thousand combinations for each row.
+    0 where rows coincide by chance: where the values of the columns, drawn independently, would
+    make more than one row in a hundred the copy of another.
     """
     values = np.asarray(train.x).reshape(len(train.x), -1)[_sample(len(train.x), 0)]
-    kinds = sum(np.log10(len(np.unique(values[:, j]))) for j in range(values.shape[1]))
-    if kinds < np.log10(len(values)) + 3:
+    alike = 0.0
+    for column in values.T:
+        shares = np.unique(column, return_counts=True)[1] / len(values)
+        alike += np.log10(np.sum(shares**2))
+    if alike + np.log10(len(values)) > -2:
         return 0.0
 
     def keys(arrays: Any) -> list[int]:
@@ -70,7 +75,8 @@ def leak(arrays: Any, regression: bool, seed: int = 0) -> tuple[int, float] | No
         return None
     told = np.array([_told(x[:, j], y, regression) for j in range(x.shape[1])])
     best = int(told.argmax())
-    if told[best] < LEAK or (len(told) > 1 and np.mean(told > LEAK - 0.05) > 0.5):
+    # Where classes are far apart most columns tell them, and none of them is suspicious.
+    if told[best] < LEAK or (len(told) > 1 and np.median(told) > told[best] - APART):
         return None
     return best, float(told[best])
 

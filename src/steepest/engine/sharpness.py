@@ -63,6 +63,14 @@ class Sharpness:
             return None
         return self.rate / self.limit
 
+    @property
+    def at_edge(self) -> bool:
+        """Whether the rate is the limit, within a fifth or so: for networks the edge of stability.
+
+        There the loss goes up and down in the short run and falls in the long run.
+        """
+        return self.ratio is not None and 0.8 <= self.ratio <= 1.25
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
@@ -71,6 +79,7 @@ class Sharpness:
             "stable_limit": self.limit,
             "learning_rate": self.rate,
             "preconditioned": self.preconditioned,
+            "at_edge": self.at_edge,
         }
 
 
