@@ -6,7 +6,7 @@ from steepest.core.outcome import OUTCOME_OF, SENTENCES, Outcome, Reason
 
 FACTS = {
     "step": 1234, "gradient_norm": 1.25e-7, "tolerance": 1e-6, "loss": 0.5, "first_loss": 2.0,
-    "target": 0.5, "patience": 10, "min_delta": 0.0,
+    "target": 0.5, "share": 0.2, "patience": 10, "min_delta": 0.0,
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from steepest.core.errors import UsageError
 from steepest.core.outcome import Outcome, Reason
+from steepest.core.record import swap
 from steepest.data.dataset import Arrays
 from steepest.engine import advance as program
 from steepest.engine.runs import blocks_of, bucket, measure, run, run_keys
@@ -179,6 +180,21 @@ def test_early_stopping_waits_for_its_patience(iris, cells):
     assert runs.reason() is Reason.PATIENCE
     assert len(losses) == np.argmin(losses) + 1 + 4
     assert "4 epochs" in runs.message()
+
+
+def test_a_run_ends_with_the_epoch_whose_loss_is_the_share_of_the_first(iris, cells):
+    whole = fit(iris, cells(0.01), seeds=(0, 1), epochs=8)
+    losses = whole.trace.epochs["train_loss"][:, :, 0]
+    first = np.asarray(whole.carry.first_value)[:, 0]
+    share = float(losses[3, 0] / first[0]) * 1.0001
+    specs = [swap(s, stop=swap(s.stop, target_share=share)) for s in cells(0.01)]
+    runs = fit(iris, specs, seeds=(0, 1), epochs=8)
+    per = runs.steps_per_epoch
+    for seed in (0, 1):
+        reached = np.flatnonzero(losses[:, seed] <= share * first[seed])
+        assert runs.reason(seed) is Reason.SHARE
+        assert int(runs.carry.step[seed, 0]) == (reached[0] + 1) * per
+    assert f"at most {share:.3g} of the first loss" in runs.message(0)
 
 
 def test_measurement_in_blocks_equals_measurement_at_once(iris, cells, monkeypatch):

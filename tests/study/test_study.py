@@ -122,6 +122,7 @@ def test_folds_hold_out_every_row_once():
 
 
 def test_ended_cells_are_packed_away_without_changing_the_others(monkeypatch):
+    monkeypatch.setattr("steepest.study.block.PACKING_SECONDS", 0.0)
     fixed = FIXED | {"epochs": 16, "target": 0.6}
     vary = {"learning_rate": [0.3, 0.25, 0.2, 0.001]}
     packed = study(vary=vary, fixed=fixed).run()

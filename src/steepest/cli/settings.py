@@ -22,7 +22,7 @@ PANELS = {
     "Descent": ("optimizer", "learning_rate", "momentum", "weight_decay", "optimizer_settings",
                 "clip_norm", "clip_value", "average", "schedule", "schedule_settings", "warmup",
                 "batch_size", "epochs"),
-    "Stopping": ("patience", "min_delta", "tolerance", "target_loss"),
+    "Stopping": ("patience", "min_delta", "tolerance", "target_loss", "target_share"),
     "Data": ("validation", "test_share", "standardize", "dtype"),
     "Recording": ("probes", "every"),
 }  # fmt: skip

@@ -39,6 +39,7 @@ class Reason(enum.IntEnum):
     INTERRUPTED = 12
     CALLBACK = 13
     HALVED = 14
+    SHARE = 15
 
 
 OUTCOME_OF = {
@@ -46,6 +47,7 @@ OUTCOME_OF = {
     Reason.GRADIENT: Outcome.CONVERGED,
     Reason.STEP: Outcome.CONVERGED,
     Reason.TARGET: Outcome.CONVERGED,
+    Reason.SHARE: Outcome.CONVERGED,
     Reason.NOT_FINITE: Outcome.DIVERGED,
     Reason.BLOW_UP: Outcome.DIVERGED,
     Reason.UNBOUNDED: Outcome.DIVERGED,
@@ -65,6 +67,8 @@ SENTENCES = {
     "the tolerance {tolerance:.3g}.",
     Reason.STEP: "Converged at step {step}: the steps became smaller than rounding.",
     Reason.TARGET: "Converged at step {step}: the loss {loss:.6g} reached the target {target:.6g}.",
+    Reason.SHARE: "Converged at step {step}: the mean training loss of an epoch is at most "
+    "{share:.3g} of the first loss, {first_loss:.4g}.",
     Reason.NOT_FINITE: "Diverged at step {step}: the loss or its gradient is no longer a finite "
     "number; the run was frozen at its last finite point. Lower the learning rate.",
     Reason.BLOW_UP: "Diverged at step {step}: the loss grew from {first_loss:.4g} to {loss:.4g}; "

@@ -85,6 +85,7 @@ class Runs:
             loss=float(carry.value[seed, cell]),
             first_loss=float(carry.first_value[seed, cell]),
             target=float(rule.target),
+            share=float(rule.target_share),
             patience=f"{float(waited):g}",
             min_delta=float(rule.min_delta),
         )

@@ -107,6 +107,9 @@ class Settings:
     min_delta: float = number(0.0, least=0, help="what counts as better")
     tolerance: float = number(0.0, least=0, help="gradient norm at which training has converged")
     target: float | None = number(None, optional=True, help="training loss at which to stop")
+    target_share: float = number(
+        0.0, least=0, help="stop when the loss of an epoch is this share of the first loss"
+    )
     validation: float | None = number(
         0.1, least=0, optional=True, help="share (or count) of rows held out to validate"
     )
@@ -250,6 +253,7 @@ class Settings:
             stop=StopRule(
                 tolerance=self.tolerance,
                 target=-infinity if self.target is None else self.target,
+                target_share=self.target_share,
                 patience=infinity if self.patience is None else self.patience,
                 min_delta=self.min_delta,
             ),

@@ -124,7 +124,9 @@ def measure(spec: RunSpec, carry: Carry, held: Any) -> tuple[Carry, dict]:
     delta = spec.stop.min_delta
     seen, epochs = stop.waited(carry.patience_best, carry.patience_epochs, monitored, delta)
     low, stalled = stop.waited(carry.stall_best, carry.stall_epochs, train_loss, delta)
+    share = spec.stop.target_share
     reason = stop.first_of(
+        ((share > 0) & (train_loss <= share * carry.first_value), Reason.SHARE),
         (epochs.astype(dtype) >= spec.stop.patience, Reason.PATIENCE),
         (stalled.astype(dtype) >= spec.stop.stall_patience, Reason.NO_PROGRESS),
     )

@@ -16,6 +16,8 @@ class StopRule:
 
     tolerance:      gradient norm at which the run has converged (0: never).
     target:         loss at which it has converged (-inf: never).
+    target_share:   mean training loss of an epoch, as a share of the first loss, at which it has
+                    converged (0: never).
     blow_up:        the loss has blown up at `blow_up` times max(|first loss|, 1).
     floor:          the loss is taken to be unbounded below at this value.
     patience:       epochs without a better monitored value before early stopping (inf: never).
@@ -25,6 +27,7 @@ class StopRule:
 
     tolerance: float = number(0.0, least=0)
     target: float = number(float("-inf"))
+    target_share: float = number(0.0, least=0)
     blow_up: float = number(1e8, above=1)
     floor: float = number(-1e30, below=0)
     patience: float = number(float("inf"), above=0)

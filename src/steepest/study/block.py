@@ -16,18 +16,22 @@ from steepest.engine.drive import Hook
 from steepest.engine.resume import Resume
 from steepest.engine.runs import Runs, run
 from steepest.engine.spec import Carry
-from steepest.study.plan import Group
+from steepest.study.plan import COMPILE_SECONDS, Group
 
 STAGES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Shares of the steps after which a block looks whether cells have ended and can be packed away."""
+
+PACKING_SECONDS = 2 * COMPILE_SECONDS
+"""Seconds of one core that packing cells away must save."""
 
 
 class Block:
     """Some cells of a group, all their seeds and folds, as one program.
 
     Between stages the cells whose runs have all ended are taken out, once they are half of those
-    still carried. That depends on the runs alone, never on the clock, so a study that is done again
-    does the same arithmetic.
+    still carried and what that saves is expected to be more than the fewer cells, which are another
+    program, cost to compile. That depends on the runs alone, never on the clock, so a study that is
+    done again does the same arithmetic.
     """
 
     def __init__(self, group: Group, positions: range, seeds: Sequence[int], records: int):
@@ -125,7 +129,9 @@ class Block:
 
     def _pack(self) -> None:
         going = (self.runs.carry.reason[:, self.live] == Reason.NONE).any(axis=0)
-        if going.sum() <= len(self.live) // 2:
+        ended = len(going) - int(going.sum())
+        left = self.group.work * (1 - self.step / self.group.steps) / len(self.group.cells)
+        if not going.any() or (2 * ended >= len(going) and left * ended > PACKING_SECONDS):
             self.live = self.live[going]
 
 

@@ -69,12 +69,17 @@ class Group:
         return max(1, math.ceil(first.epochs * self.folds.steps_per_epoch(first.batch_size)))
 
     @property
-    def seconds(self) -> float:
-        """Time expected for all its runs once compiled, on this machine's cores."""
+    def work(self) -> float:
+        """Seconds of one core expected for all its runs, once compiled."""
         rows, size = self.folds.rows, self.settings[0].batch_size
         size = rows if size == "full" else min(size, rows)
         cost = STEP_SECONDS + 6.0 * self.parameters * size / FLOPS
-        return cost * self.steps * len(self.cells) * self.streams / (os.cpu_count() or 1)
+        return cost * self.steps * len(self.cells) * self.streams
+
+    @property
+    def seconds(self) -> float:
+        """Time expected for all its runs once compiled, on this machine's cores."""
+        return self.work / (os.cpu_count() or 1)
 
     @property
     def memory(self) -> int:

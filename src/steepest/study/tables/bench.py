@@ -118,6 +118,7 @@ def reached(result: StudyResult, cell: int, window: int, target: float | np.ndar
     """
     losses = step_losses(result, cell)
     runs, steps = losses.shape
+    ended = result.runs.filter(pl.col("cell") == cell)
     targets = np.broadcast_to(np.asarray(target, np.float64), (runs,))
     sums = np.cumsum(np.nan_to_num(losses, nan=np.inf), axis=1)
     shifted = np.concatenate([np.zeros((runs, 1)), sums], axis=1)
@@ -129,6 +130,9 @@ def reached(result: StudyResult, cell: int, window: int, target: float | np.ndar
         hit = np.flatnonzero(means[r] <= targets[r])
         if len(hit):
             out[r] = hit[0] + w
+        elif ended["outcome"][r] == "converged":
+            # It ended at the target (`target_share`) between two windows.
+            out[r] = ended["steps"][r]
     return out
 
 

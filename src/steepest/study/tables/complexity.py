@@ -41,8 +41,9 @@ def measure(bench: Bench) -> Table:
         per = -(-round(len(table) * 0.6) // BATCH)
         epochs = MOST_STEPS / per
         result = bench.study(
-            [{"learning_rate": r} for r in RATES], epochs=epochs, data=table, hidden=hidden
-        )
+            [{"learning_rate": r} for r in RATES], epochs=epochs, data=table, hidden=hidden,
+            target_share=DROP,
+        )  # fmt: skip
         per = steps_per_epoch(result, 0)
         # The mean over as many rows as the smallest task has, where an epoch is longer.
         found = [

@@ -28,7 +28,8 @@ EPOCHS = 150
 def measure(bench: Bench) -> Table:
     """Plain descent on mini-batches at a fine grid of rates."""
     rates = sorted({*ASKED, *GRID})
-    result = bench.study([{"learning_rate": r} for r in rates], epochs=EPOCHS)
+    cells = [{"learning_rate": r} for r in rates]
+    result = bench.study(cells, epochs=EPOCHS, target_share=DROP)
     window = steps_per_epoch(result, 0)
     targets = DROP * first_losses(result, 0)
     counts = {r: reached(result, c, window, targets) for c, r in enumerate(rates)}
