@@ -97,7 +97,7 @@ class Case:
     @cached_property
     def spec(self) -> Any:
         """The run's objective, optimizer and rule of stopping, schedules bound to its length."""
-        made = self.settings.spec(self.encoder.inputs, self.encoder.outputs, self.encoder.task)
+        made = self.settings.spec_for(self.encoder)
         total = float(max(self.settings.epochs * self.steps_per_epoch, 1))
         horizon = Horizon(float(self.steps_per_epoch), total)
         return swap(made, optimizer=made.optimizer.bind(horizon))

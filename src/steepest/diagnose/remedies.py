@@ -176,7 +176,7 @@ def _run_all(case: Case, changes: list[dict], table: Any, seeds: tuple[int, ...]
         if settings.standardize not in made:
             made[settings.standardize] = Prepared(table, settings)
         ready = made[settings.standardize]
-        spec = settings.spec(ready.encoder.inputs, ready.encoder.outputs, ready.encoder.task)
+        spec = settings.spec_for(ready.encoder)
         key = (jax.tree.structure(spec), settings.batch_size, settings.epochs, settings.standardize)
         jobs.setdefault(key, []).append((i, spec))
         plans[key] = settings, ready

@@ -94,20 +94,18 @@ def tune_batch(ready: Any, settings: Settings, runs: int = 1) -> Batch:
     n = len(ready.train.x)
     total = max(1, math.ceil(settings.epochs * -(-n // min(SIZES[0], n)))) * runs
     steps = max(LEAST, int(SHARE * total / (len(SIZES) * REPEATS)))
-    seconds, params, buffers, objective = [], None, None, None
-    for size in SIZES:
-        found = [_short(ready, settings, min(size, n), steps) for _ in range(REPEATS)]
-        seconds.append(min(r.seconds for r in found[1:]) / steps)
-        if params is None:
-            params, buffers = found[-1].last()
-            objective = found[-1].specs[0].objective
-    small, large = (min(s, n) for s in SIZES)
-    slope = max((seconds[1] - seconds[0]) / max(large - small, 1), 1e-3 * seconds[0] / small)
+    small, large = (min(size, n) for size in SIZES)
+    few, many = (
+        [_short(ready, settings, size, steps) for _ in range(REPEATS)] for size in (small, large)
+    )
+    seconds = [min(r.seconds for r in short[1:]) / steps for short in (few, many)]
+    params, buffers = few[-1].last()
+    slope = max((seconds[1] - seconds[0]) / max(large - small, 1), 1e-2 * seconds[0] / small)
     overhead = max(seconds[0] - slope * small, 0.0) / slope
     with precision(settings.dtype):
         found = gradients(
-            objective, params, ready.train, buffers, batch_size=min(SIZES[0], max(n // 4, 1)),
-            seed=settings.seed,
+            few[-1].specs[0].objective, params, ready.train, buffers,
+            batch_size=min(SIZES[0], max(n // 4, 1)), seed=settings.seed,
         )  # fmt: skip
     noise = noise_scale(found, n)
     cap = 2 ** int(np.log2(max(min(settings.epochs * n / STEPS, n / 4, LARGEST), SMALLEST)))
