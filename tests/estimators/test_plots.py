@@ -74,11 +74,10 @@ def test_what_cannot_be_drawn_is_refused(net, iris):
     with pytest.raises(steepest.UsageError, match="X has no feature 7; it has 4"):
         steepest.plot_decision_boundary(net, iris[0], features=(0, 7))
     with pytest.raises(steepest.UsageError, match="no loss_curve_"):
-        steepest.plot_loss_curve(_Fitted())
+        steepest.plot_loss_curve(_Fitted().fit(None))
 
 
 class _Fitted(BaseEstimator):
-    fitted_ = True
-
     def fit(self, X):
+        self.fitted_ = True
         return self

@@ -47,6 +47,24 @@ def test_the_steps_are_those_of_the_formula():
     np.testing.assert_allclose(model.intercept_, [b], rtol=1e-9)
 
 
+def test_a_row_of_weight_two_takes_a_step_twice_as_long():
+    X, y = np.array([[1.0], [2.0], [-1.0]]), np.array([1.0, 0.0, 2.0])
+    how = {"learning_rate": "constant", "alpha": 0.0, "tol": None, "max_iter": 2}
+    once = steepest.SGDRegressor(eta0=0.02, random_state=0, **how).fit(X, y)
+    twice = steepest.SGDRegressor(eta0=0.01, random_state=0, **how)
+    np.testing.assert_allclose(twice.fit(X, y, sample_weight=[2, 2, 2]).coef_, once.coef_)
+    light = steepest.SGDRegressor(eta0=0.02, random_state=0, **how).fit(X, y, [1, 1, 0])
+    w, b = 0.0, 0.0
+    from steepest.data.batches import Order
+
+    order = Order(3, 1, 0)
+    for i in np.concatenate([order.steps(0, 3), order.steps(3, 3)]).ravel():
+        if i < 2:
+            r = X[i, 0] * w + b - y[i]
+            w, b = w - 0.02 * r * X[i, 0], b - 0.02 * r
+    np.testing.assert_allclose(light.coef_, [w])
+
+
 def test_the_average_is_the_mean_of_the_iterates():
     X, y = np.array([[1.0], [2.0], [-1.0]]), np.array([1.0, 0.0, 2.0])
     how = {"learning_rate": "constant", "eta0": 0.1, "alpha": 0.0, "tol": None, "random_state": 0}

@@ -42,8 +42,11 @@ def stable_limit(spec: Any, train: Arrays, seed: int, dtype: str, single: bool =
         return ""
     rows = np.linspace(0, len(train.x) - 1, min(len(train.x), ROWS)).astype(int)
     if single:
-        rows = np.array([int(np.argmax(row_squares(train.x, packed)))])
-    part = Arrays(*(None if a is None else a[rows] for a in (train.x, train.y, train.weight)))
+        rows = np.array([int(np.argmax(train.weight * row_squares(train.x, packed)))])
+    weight = train.weight[rows]
+    # Of a row its own weight counts; of all, how they share in their mean.
+    weight = weight if single else weight / weight.sum()
+    part = Arrays(train.x[rows], train.y[rows], weight)
     with precision(dtype):
         objective = cast_host(spec.objective, dtype)
         params, buffers = objective.init(jax.random.PRNGKey(seed))

@@ -100,7 +100,9 @@ def diagnose_sgd(estimator, X, y, sample_weight, deep) -> Any:
     params = {"weight": np.ascontiguousarray(estimator.coef_.reshape(outputs, -1).T)}
     if estimator.fit_intercept:
         params["bias"] = np.asarray(estimator.intercept_)
-    spec = estimator._spec(x.shape[1], estimator._coding.largest, outputs, False, rate=rate)
+    spec = estimator._spec(
+        x.shape[1], estimator._coding.largest, outputs, False, rate=rate, mean=True
+    )
     parts = {"train": Arrays(x, targets, weight), "validation": None, "test": None}
     return _diagnosis(estimator, settings, spec, encoded, parts, params, (), deep, SGD_PARAMETERS)
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import train_test_split
@@ -16,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from steepest.core.errors import UsageError, suggest
 from steepest.core.outcome import Reason
+from steepest.core.record import record
 from steepest.data.dataset import Arrays
 from steepest.engine.runs import Runs
 from steepest.engine.settings import Settings
@@ -38,12 +40,24 @@ SWEEP_EPOCHS = 20
 """With `learning_rate="auto"`: epochs of a fit, of which the sweep may take a fifth."""
 
 
+@record
+class Steps(Objective):
+    """sum_i v_i E(f(x_i), y_i) + R(w) over a mini-batch, v_i the weight of a row over its size.
+
+    The mean of a mini-batch of one row would not know the weight of that row.
+    """
+
+    def weight(self, batch: Any) -> Any:
+        """How many rows the mini-batch holds."""
+        return jnp.sum(batch.weight > 0, dtype=batch.weight.dtype)
+
+
 @dataclass
 class StepCoding:
     """What was learned of the data: labels, sizes, and eta0 where it was measured.
 
-    largest: 1 + |x|^2 of the row of largest norm. entries: numbers kept of each row where rows are
-    packed (`sparse`), else 0.
+    largest: weight times 1 + |x|^2, of the row where that is largest. entries: numbers kept of each
+    row where rows are packed (`sparse`), else 0.
     """
 
     target: Any
@@ -99,8 +113,11 @@ class SGD(Estimator):
         return self.learning_rate == "auto"
 
     def _spec(self, features: int, largest: float, outputs: int, once: bool, packed: bool = False,
-              rate: float | None = None) -> RunSpec:  # fmt: skip
-        """The run. largest: 1 + |x|^2 of the row of largest norm; rate: in place of eta0."""
+              rate: float | None = None, mean: bool = False) -> RunSpec:  # fmt: skip
+        """The run. largest: as in `StepCoding`; rate: in place of eta0.
+
+        `mean`: the loss is the mean over a batch of any size, for measurements.
+        """
         known = {"l2": 0.0, "l1": 1.0, "elasticnet": self.l1_ratio, None: None}
         if self.penalty not in known:
             raise UsageError(f"penalty={self.penalty!r} is not known; known: l1, l2, elasticnet.")
@@ -123,8 +140,11 @@ class SGD(Estimator):
         model: Any = Linear(features, outputs, intercept=bool(self.fit_intercept))
         if packed:
             model = sparse.Unpacked(model, features, np.zeros(features), np.ones(features))
+        loss = self._loss_object()
         return RunSpec(
-            objective=Objective(model, self._loss_object(), penalty),
+            objective=Objective(model, loss, penalty)
+            if mean
+            else Steps(model, loss, penalty, reduction="sum"),
             optimizer=rule,
             stop=StopRule(
                 patience=patient if held else infinity,
@@ -190,20 +210,24 @@ class SGD(Estimator):
             a, b = train_test_split(np.arange(len(x)), test_size=share, random_state=seed)
             held = Arrays(x[b], targets[b], weight[b])
             x, targets, weight = x[a], targets[a], weight[a]
-        train, seed = Arrays(x, targets, weight), base.seed_of(self.random_state)
+        train, seed = (
+            Arrays(x, targets, weight / min(batch, len(x))),
+            base.seed_of(self.random_state),
+        )
         entries = x.shape[1] // 2 if packed else 0
-        largest = 1 + float(row_squares(x, packed).max())
+        largest = float((weight * (1 + row_squares(x, packed))).max())
         coding = StepCoding(target, features, largest, entries, like.coding.rate if like else None)
         if self.learning_rate == "auto" and coding.rate is None:
             coding.rate = self._measured_rate(coding, train, seed)
         how = {"batch_size": batch, "epochs": epochs, "dtype": "float64"}
         return Job((self._stage(coding, once),), train, held, (seed,), how, coding)
 
-    def _stage(self, coding: StepCoding, once: bool = False, rate: float | None = None) -> RunSpec:
+    def _stage(self, coding: StepCoding, once: bool = False, rate: float | None = None,
+               mean: bool = False) -> RunSpec:  # fmt: skip
         rate = coding.rate if rate is None else rate
         outputs = self._outputs_of(coding.target)
         packed = bool(coding.entries)
-        return self._spec(coding.features, coding.largest, outputs, once, packed, rate)
+        return self._spec(coding.features, coding.largest, outputs, once, packed, rate, mean)
 
     def _measured_rate(self, coding: StepCoding, train: Arrays, seed: int) -> float:
         """eta0 by a short sweep from several seeds, as `train` finds its learning rate."""
@@ -214,7 +238,7 @@ class SGD(Estimator):
             epochs=min(self.max_iter, SWEEP_EPOCHS), seed=seed,
         )  # fmt: skip
         ready = SimpleNamespace(
-            train=train, spec=lambda s: self._stage(coding, rate=s.learning_rate)
+            train=train, spec=lambda s: self._stage(coding, rate=s.learning_rate, mean=True)
         )
         return tune_rate(ready, settings).rate
 
