@@ -110,7 +110,7 @@ def least_squares(
       fun: r(x, *args) -> the residuals, an array or a tree of arrays, written with jax.numpy.
       x0: where to start, as in `minimize`.
       optimizer: `levenberg-marquardt` by default, `gauss-newton`, or any of `minimize`'s. With
-        `bounds`, FISTA.
+        `bounds`, L-BFGS.
       max_steps, tol: the run converges when the norm of J^T r is at most `tol` (with bounds: of
         x - clip(x - J^T r)).
       jac: your own Jacobian, jac(x, *args) -> m x n.
@@ -131,7 +131,7 @@ def least_squares(
         first = jax.tree.map(lambda a: a[0], points)
         box = None if bounds is None else Box.of(bounds, first)
         if optimizer is None:
-            optimizer = "levenbergmarquardt" if box is None else "fista"
+            optimizer = "levenbergmarquardt" if box is None else "lbfgs"
         if not callable(fun):
             raise UsageError(f"fun must be a function that gives residuals, got {fun!r}.")
         objective = ResidualObjective(fun, tuple(args), derivative=jac)

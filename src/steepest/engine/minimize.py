@@ -54,8 +54,7 @@ def minimize(
         recompile when these change; neither does a function that is passed again.
       x0: where to start: a number, an array, or any pytree of arrays; a list of numbers is an
         array.
-      optimizer: a name or an optimizer; by default L-BFGS, or with `bounds` accelerated projected
-        gradient (FISTA).
+      optimizer: a name or an optimizer; by default L-BFGS, or `gd` where a learning rate is given.
       learning_rate: for the rules that have one: a number, a schedule, or `"auto"`: from the
         curvature at x0, 2/(l + L) of gradient descent on a quadratic with positive curvature, else
         half of the stable limit (`objectives.curvature`).
@@ -156,7 +155,7 @@ def _objective(fun, x0, args, jac, gradient):
 
 def _method(optimizer, learning_rate, box, settings, objective, x0):
     if optimizer is None:
-        optimizer = "gd" if learning_rate is not None else "lbfgs" if box is None else "fista"
+        optimizer = "gd" if learning_rate is not None else "lbfgs"
     if isinstance(learning_rate, str):
         if learning_rate != "auto":
             raise UsageError(f"learning_rate={learning_rate!r} must be a number or 'auto'.")

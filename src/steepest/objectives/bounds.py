@@ -38,6 +38,10 @@ class Box:
                 raise UsageError(f"bounds: a lower bound lies above its upper bound ({bounds!r}).")
         return cls(lower, upper)
 
+    def __call__(self, params: Any, metric: Any = None) -> Any:
+        """The box as a proximal operator: the same in whatever metric, since it is upright."""
+        return self.clip(params)
+
     def clip(self, x: Any) -> Any:
         """The nearest point of the box."""
         return jax.tree.map(
@@ -120,7 +124,7 @@ class Bounded:
 
     >>> from steepest.objectives.objective import FunctionObjective
     >>> f = Bounded(FunctionObjective(lambda x: jnp.sum(x**2)), Box(1.0, 2.0))
-    >>> f.proximal(jnp.array([0.0, 1.5, 9.0]), None).tolist()
+    >>> f.proximal(jnp.array([0.0, 1.5, 9.0])).tolist()
     [1.0, 1.5, 2.0]
     """
 
@@ -137,9 +141,10 @@ class Bounded:
         """Value and gradient of the objective inside."""
         return self.inner.evaluate(params, buffers, batch, key)
 
-    def proximal(self, params: Any, metric: Any) -> Any:
-        """The nearest point of the box, in whatever metric: a box has no corners to turn."""
-        return self.box.clip(params)
+    @property
+    def proximal(self) -> Box:
+        """The projection, which tells methods that ask for them the bounds themselves."""
+        return self.box
 
     def weight(self, batch: Any) -> Any:
         """As inside."""

@@ -79,7 +79,7 @@ class ConjugateGradient(Deterministic):
         g = held.point.gradient
         found = self.search(
             at, held.point, state.direction, step=state.step,
-            second=-g, second_step=first_step(g), skip=held.failed,
+            second=-g, second_step=first_step(g), skip=held.failed, size=held.size,
         )  # fmt: skip
         new = found.point
         d = jnp.where(found.second, -g, state.direction)
@@ -91,7 +91,7 @@ class ConjugateGradient(Deterministic):
         length = jnp.minimum(found.step * found.slope / slope, 10 * found.step)
         usable = jnp.isfinite(length) & (length > 0)
         state = ConjugateGradientState(
-            held=Held(new, jnp.zeros((), jnp.int32), found.failed),
+            held=held.after(new, found.failed),
             direction=next_d,
             step=jnp.where(usable, length, first_step(new.gradient)),
         )

@@ -34,11 +34,19 @@ class Held:
 
     `evaluations` made since the last step was reported (`start` makes one, which the first step
     reports), and whether the method has `failed`: it then stays where it is, at no further cost.
+    `size`: a mean of |f| over the last steps, to whose rounding values can be told apart, since f
+    may be small by cancellation alone (C_k of Hager and Zhang 2006, section 4, with Delta = 0.7).
     """
 
     point: Point = part()
     evaluations: Any = part()
     failed: Any = part()
+    size: Any = part()
+
+    def after(self, point: Point, failed: Any) -> Held:
+        """What is held after a step to `point`, whose evaluations have been reported."""
+        size = 0.7 * self.size + 0.3 * jnp.abs(point.value)
+        return Held(point, jnp.zeros((), jnp.int32), failed, size)
 
 
 class Deterministic:
@@ -84,7 +92,8 @@ def ravel(t: Params) -> Any:
 def first(evaluate: Evaluate, params: Params) -> Held:
     """The state before the first step: one evaluation."""
     at, x, _ = flat(evaluate, params)
-    return Held(at(x), jnp.ones((), jnp.int32), jnp.zeros((), bool))
+    point = at(x)
+    return Held(point, jnp.ones((), jnp.int32), jnp.zeros((), bool), jnp.abs(point.value))
 
 
 def first_step(gradient):
@@ -115,8 +124,24 @@ def refuse_proximal(method: Any, proximal: Any) -> None:
     if proximal is not None:
         raise UsageError(
             f"{type(method).__name__} works on smooth objectives only and cannot take bounds or an "
-            "L1 penalty: use FISTA, BacktrackingGD or BarzilaiBorwein."
+            "L1 penalty: use FISTA, BacktrackingGD or BarzilaiBorwein, or LBFGS for bounds."
         )
+
+
+def box_of(method: Any, proximal: Any, dtype: Any) -> tuple[Any, Any]:
+    """`(lower, upper)` as vectors, where the proximal operator is the projection on a box.
+
+    Raises `UsageError` for any other.
+    """
+    if not (hasattr(proximal, "lower") and hasattr(proximal, "upper")):
+        raise UsageError(
+            f"{type(method).__name__} takes bounds, but no L1 penalty: "
+            "use FISTA, BacktrackingGD or BarzilaiBorwein."
+        )
+    return tuple(  # type: ignore[return-value]
+        ravel(jax.tree.map(lambda a: jnp.asarray(a, dtype), side))
+        for side in (proximal.lower, proximal.upper)
+    )
 
 
 def pick(condition: Any, a: Any, b: Any) -> Any:

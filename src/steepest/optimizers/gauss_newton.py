@@ -164,7 +164,7 @@ class LevenbergMarquardt(Deterministic):
         found, radius = self.region(
             at, start, g, values, lambda p: (p[::-1] @ vt) / scale, state.radius, ~held.failed
         )
-        new = Held(found.point, jnp.zeros((), jnp.int32), found.failed)
+        new = held.after(found.point, found.failed)
         state = LeastSquaresState(new, radius, scale)
         return _without_residuals(stepped(unravel, held, state, found))
 
@@ -215,7 +215,7 @@ class GaussNewton(Deterministic):
         found = self.search(
             at, held.point, p, step=1.0, second=-g, second_step=second_step, skip=held.failed
         )
-        new = Held(found.point, jnp.zeros((), jnp.int32), found.failed)
+        new = held.after(found.point, found.failed)
         state = LeastSquaresState(new, (), ())
         return _without_residuals(stepped(unravel, held, state, found))
 

@@ -76,7 +76,7 @@ class StrongWolfe:
         |phi'(t)| <= c2 |phi'(0)|              curvature,           c2 = `curvature`
 
     Near a minimum f is flat to rounding long before its gradient vanishes. Where phi(t) differs
-    from phi(0) by no more than `rounding` |phi(0)|, and by the mean slope no more than ten times
+    from phi(0) by no more than `rounding` |f|, and by the mean slope no more than ten times
     that was to be expected, the slopes decide alone: the curvature condition then implies Hager
     and Zhang's approximate one, phi'(t) <= (2 c1 - 1) phi'(0).
 
@@ -112,11 +112,13 @@ class StrongWolfe:
         second: Any = None,
         second_step: Any = 1.0,
         skip: Any = False,
+        size: Any = 0.0,
     ) -> Found:
         """Search from `start` along `direction`, first trial at `step`.
 
         `second`, `second_step`: the direction to follow where the first fails or does not descend.
-        `skip` makes no trial at all (a run that has ended).
+        `skip` makes no trial at all (a run that has ended). `size`: of f lately, if it was larger
+        than at `start` (`deterministic.Held`).
         """
         dtype = start.x.dtype
         eps = jnp.finfo(dtype).eps
@@ -125,7 +127,7 @@ class StrongWolfe:
         max_trials = jnp.asarray(self.max_trials, dtype)
         zero, one, infinity = (jnp.asarray(c, dtype) for c in (0, 1, jnp.inf))
         f0 = start.value
-        noise = relative * jnp.abs(f0)
+        noise = relative * jnp.maximum(jnp.abs(f0), jnp.asarray(size, dtype))
         slope1, step1 = jnp.vdot(start.gradient, direction), jnp.asarray(step, dtype)
         slope2, step2 = zero, step1
         if second is not None:

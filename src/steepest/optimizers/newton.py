@@ -86,6 +86,7 @@ class Newton(Deterministic):
             found = self.search(
                 at, held.point, -(vectors @ ((vectors.T @ g) / size)), step=1.0,
                 second=-g, second_step=first_step(g), skip=held.failed,
+                size=held.size,
             )  # fmt: skip
             radius = state.radius
         else:
@@ -93,5 +94,5 @@ class Newton(Deterministic):
                 at, held.point, vectors.T @ held.point.gradient, values,
                 lambda p: vectors @ p, state.radius, usable,
             )  # fmt: skip
-        new = Held(found.point, jnp.zeros((), jnp.int32), found.failed)
+        new = held.after(found.point, found.failed)
         return stepped(unravel, held, NewtonState(new, radius), found)

@@ -111,7 +111,7 @@ class FISTA(Deterministic):
         next_a = (1 + jnp.sqrt(1 + 4 * a**2 / growth)) / 2
         momentum = jnp.where(uphill, 0, (a - 1) / next_a)
         state = FISTAState(
-            held=Held(new, jnp.zeros((), jnp.int32), failed),
+            held=held.after(new, failed),
             y=new.x + momentum * s,
             step=jnp.where(failed, state.step, growth * t),
             inertia=next_a,

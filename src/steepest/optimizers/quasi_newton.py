@@ -8,9 +8,11 @@ import jax.numpy as jnp
 
 from steepest.core.record import part, record, static
 from steepest.core.types import Evaluate, Params, Proximal, Stepped
+from steepest.optimizers.bounded import search_within
 from steepest.optimizers.deterministic import (
     Deterministic,
     Held,
+    box_of,
     first,
     first_step,
     flat,
@@ -50,7 +52,8 @@ class LBFGS(Deterministic):
     iteration is five products with the m x n matrices S and Y and nothing sequential.
 
     A pair without positive curvature is left out. Where the search fails, the memory is dropped
-    and the step goes along -g. Memory: 2 m n numbers.
+    and the step goes along -g. Within bounds, H acts on the variables that no bound holds, and the
+    search follows the projected path (`optimizers.bounded`). Memory: 2 m n numbers.
 
     Sources: Nocedal, "Updating quasi-Newton matrices with limited storage", Math. Comp. 35 (1980),
     773-782; Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices", Math. Prog. 63
@@ -94,17 +97,20 @@ class LBFGS(Deterministic):
         state: LBFGSState,
         proximal: Proximal | None = None,
     ) -> Stepped:
-        """One direction and one line search; raises `UsageError` for a `proximal` term."""
-        refuse_proximal(self, proximal)
+        """One direction and one line search; raises `UsageError` for an L1 penalty."""
         at, _, unravel = flat(evaluate, params)
         held = state.held
-        found = self.search(
-            at, held.point, -_two_loops(state, held.point.gradient), step=1.0,
-            second=-held.point.gradient,
-            second_step=state.gamma, skip=held.failed,
-        )  # fmt: skip
+        if proximal is None:
+            found = self.search(
+                at, held.point, -_two_loops(state, held.point.gradient), step=1.0,
+                second=-held.point.gradient,
+                second_step=state.gamma, skip=held.failed, size=held.size,
+            )  # fmt: skip
+            return stepped(unravel, held, _remember(state, found), found)
+        lower, upper = box_of(self, proximal, held.point.x.dtype)
+        found, stationary = search_within(self.search, at, held, state, lower, upper)
         state = _remember(state, found)
-        return stepped(unravel, held, state, found)
+        return stepped(unravel, held, state, found._replace(failed=found.failed & ~stationary))
 
 
 def _two_loops(state: LBFGSState, g):
@@ -133,7 +139,7 @@ def _remember(state: LBFGSState, found: Found) -> LBFGSState:
     inverse = jnp.where((here & good)[None, :], column[:, None], inverse)
     write = (here & good)[:, None]
     return LBFGSState(
-        held=Held(new, jnp.zeros((), jnp.int32), found.failed),
+        held=state.held.after(new, found.failed),
         s=jnp.where(write, s, state.s),
         y=jnp.where(write, y, state.y),
         inverse=inverse,
@@ -191,7 +197,7 @@ class BFGS(Deterministic):
         g = held.point.gradient
         found = self.search(
             at, held.point, -(state.inverse @ g), step=1.0,
-            second=-g, second_step=state.gamma, skip=held.failed,
+            second=-g, second_step=state.gamma, skip=held.failed, size=held.size,
         )  # fmt: skip
         return stepped(unravel, held, _update(state, found), found)
 
@@ -212,7 +218,7 @@ def _update(state: BFGSState, found: Found) -> BFGSState:
     u = jnp.where(good, half * s - rho * hy, 0)
     eye = gamma * jnp.eye(s.size, dtype=s.dtype)
     inverse = jnp.where(anew, eye, state.inverse) + (s[:, None] * u + u[:, None] * s)
-    held = Held(new, jnp.zeros((), jnp.int32), found.failed)
+    held = state.held.after(new, found.failed)
     return BFGSState(held, inverse, gamma, (state.empty | fresh) & ~good)
 
 

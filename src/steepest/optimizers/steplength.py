@@ -164,7 +164,7 @@ class BacktrackingGD(Deterministic):
         growth = jnp.asarray(self.growth, found.step.dtype)
         longer = found.step * jnp.where(found.evaluations == 1, growth, 1)
         new = StepState(
-            Held(found.point, jnp.zeros((), jnp.int32), found.failed),
+            held.after(found.point, found.failed),
             jnp.where(found.failed, state.step, longer),
         )
         return _report(unravel, held, new, found)
@@ -217,7 +217,7 @@ class BarzilaiBorwein(Deterministic):
         step = jnp.where(curved, jnp.where(odd, sy / yy, ss / sy), 2 * found.step)
         here = jnp.arange(recent.size, dtype=jnp.int32) == count % recent.size
         state = StepState(
-            Held(found.point, jnp.zeros((), jnp.int32), found.failed),
+            held.after(found.point, found.failed),
             jnp.where(jnp.isfinite(step) & (step > 0), step, found.step),
             (jnp.where(here, found.point.value, recent), count + 1),
         )
@@ -265,7 +265,7 @@ class PolyakStep(Deterministic):
         found = Backtracking()(at, held.point, move, step, infinity, ended)
         failed = found.failed & ~(ended & ~held.failed)
         found = found._replace(failed=failed, step=jnp.where(ended, 0, found.step))
-        state = StepState(Held(found.point, jnp.zeros((), jnp.int32), failed), found.step)
+        state = StepState(held.after(found.point, failed), found.step)
         return _report(unravel, held, state, found)
 
 
