@@ -108,10 +108,10 @@ def test_trees_keep_their_form():
 
 
 def test_a_single_number_and_nested_lists():
-    result = steepest.minimize(lambda x: (x - 3) ** 2, 0)
+    result = steepest.minimize(lambda x: (x - 3) ** 2, 0, learning_rate=0.4)
     assert np.shape(result.x) == ()
     assert result.x == pytest.approx(3)
-    result = steepest.minimize(lambda x: jnp.sum((x - 3) ** 2), [[1, 2], [3, 4]])
+    result = steepest.minimize(lambda x: jnp.sum((x - 3) ** 2), [[1, 2], [3, 4]], learning_rate=0.4)
     np.testing.assert_allclose(result.x, np.full((2, 2), 3.0))
 
 

@@ -29,10 +29,10 @@ def test_the_order_is_by_gradients_to_the_tolerance():
 
 
 def test_those_that_did_not_converge_come_by_value_and_the_diverged_last():
-    lanes = race(bowl, START, ["gd", "nesterov", "adagrad", "adam"], learning_rate=0.6, max_steps=8)
+    lanes = race(bowl, START, ["gd", "nesterov"], learning_rate=0.6, max_steps=8)
     values = {lane.optimizer: lane.result.fun for lane in lanes}
     outcomes = [lane.result.outcome for lane in lanes]
-    assert outcomes == [Outcome.BUDGET] * 4
+    assert outcomes == [Outcome.BUDGET] * 2
     assert list(values.values()) == sorted(values.values())
     lanes = race(bowl, START, ["gd", "nesterov"], learning_rate=0.6, max_steps=200)
     # 0.6 is below the limit 0.667 of gradient descent, above 0.452 of Nesterov's.
