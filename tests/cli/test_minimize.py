@@ -95,6 +95,24 @@ def test_a_saddle_is_called_one(steepest):
     assert json.loads(out)["kind"] == "saddle"
 
 
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["x^2 - y^2 + y^4", "--start", "1,0", "--optimizer", "gd"], "ended at a saddle"),
+    ([BOWL, "--start", "3,-2", "--learning-rate", "1e-4", "--max-steps", "100"],
+     "Try --learning-rate 0.33"),
+    ([BOWL, "--start", "3,-2", "--learning-rate", "0.7"], "since this is a quadratic). Try"),
+])  # fmt: skip
+def test_a_line_of_diagnosis_where_something_is_wrong(steepest, arguments, words):
+    _, out, _ = steepest("minimize", *arguments)
+    assert words in out
+    _, out, _ = steepest("minimize", *arguments, "--json")
+    assert json.loads(out)["findings"][0]["sentence"]
+
+
+def test_a_good_descent_is_not_diagnosed(steepest):
+    _, out, _ = steepest("minimize", BOWL, "--start", "3,-2", "--json")
+    assert json.loads(out)["findings"] == []
+
+
 def test_many_starts(steepest):
     code, out, _ = steepest("minimize", "himmelblau", "--starts", "40", "--json")
     data = json.loads(out)

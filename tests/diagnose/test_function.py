@@ -70,6 +70,21 @@ def test_descents_that_ended_well_are_clear(formula):
     assert found.diagnose().codes == ()
 
 
+@pytest.mark.parametrize("high", [3.0, 40.0])
+def test_what_the_best_fixed_rate_would_need(high):
+    found = minimize(f"x^2/2 + {high / 2}*y^2", [1.0, 1.0], learning_rate=0.1 / high, max_steps=5)
+    measured = found.diagnose().measured
+    assert measured["condition"] == pytest.approx(high)
+    assert measured["best_rate"] == pytest.approx(2 / (1 + high))
+    best = minimize(f"x^2/2 + {high / 2}*y^2", [1.0, 1.0], optimizer="gd",
+                    learning_rate=measured["best_rate"], tol=1e-8)  # fmt: skip
+    # From a gradient of about `high` to 1e-8 it takes so many digits.
+    digits = np.log10(np.hypot(1, high) / 1e-8)
+    assert best.nit == pytest.approx(digits * measured["steps_a_digit"], rel=0.25)
+    automatic = minimize(f"x^2/2 + {high / 2}*y^2", [1.0, 1.0], learning_rate="auto", tol=1e-8)
+    assert automatic.nit == best.nit
+
+
 def test_many_variables_by_lanczos():
     import jax.numpy as jnp
 

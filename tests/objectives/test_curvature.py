@@ -111,6 +111,13 @@ def test_rates(x64):
     assert stable_rate(saddle, x, "gd") == pytest.approx(1 / 4)
 
 
+@pytest.mark.parametrize("start", [0.5, 3.0, 8.0])
+def test_a_convex_function_that_is_flat_at_the_start(x64, start):
+    # The curvature of log cosh is 1/cosh^2, at most 1: beyond the rate 2 it is unstable.
+    cosh = FunctionObjective(lambda x: jnp.sum(jnp.log(jnp.cosh(x))))
+    assert 0.4 < stable_rate(cosh, jnp.array([start, 0.3]), "gd") < 2
+
+
 @pytest.mark.parametrize(
     ("fun", "name", "message"),
     [

@@ -83,10 +83,12 @@ def minimize(
     if csv is not None:
         _write_csv(csv, f, path)
     f.draw({_label(result): path["points"]} if path else {}, plot, surface, animate)
+    wrong = _wrong(result, ending)
     if json:
-        output.emit(_as_json(f, result, ending))
+        findings = [finding.to_dict() for finding in wrong]
+        output.emit(_as_json(f, result, ending) | {"findings": findings})
     else:
-        _report(f, result, path, ending)
+        _report(f, result, path, ending, wrong)
     return 3 if result.outcome is Outcome.DIVERGED else 0
 
 
@@ -211,7 +213,30 @@ def _as_json(f: Given, result: Any, ending: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _report(f: Given, result: Any, path: dict[str, Any] | None, ending: dict[str, Any]) -> None:
+def _wrong(result: Any, ending: dict[str, Any]) -> tuple[Any, ...]:
+    """What is wrong, worst first; looked for where the descent did not end at a minimum."""
+    if result.success and ending["kind"] not in ("saddle", "maximum"):
+        return ()
+    return tuple(result.diagnose())
+
+
+def _advice(finding: Any) -> str:
+    """The first change that a finding suggests, as an option of this command."""
+    from steepest.diagnose.finding import as_options
+
+    if not finding.changes:
+        return ""
+    names = {"tol": "tolerance"}
+    return f" Try {as_options({names.get(k, k): v for k, v in finding.changes[0].items()})}."
+
+
+def _report(
+    f: Given,
+    result: Any,
+    path: dict[str, Any] | None,
+    ending: dict[str, Any],
+    wrong: tuple[Any, ...] = (),
+) -> None:
     output.say(f.title, style="bold")
     if path is not None and f.size <= 8:
         n = len(path["step"])
@@ -238,12 +263,15 @@ def _report(f: Given, result: Any, path: dict[str, Any] | None, ending: dict[str
     else:
         output.say(
             f"Ended at {where}, f = {output.number(result.fun, 6)}"
-            + (f": {kind}." if ending["kind"] else ".")
+            # Where the steps were used up there is none of these yet.
+            + (f": {kind}." if ending["kind"] and result.outcome is not Outcome.BUDGET else ".")
         )
     output.say(result.message)
-    if ending["sentence"]:
+    for finding in wrong[:1]:
+        output.say((ending["sentence"] or finding.sentence) + _advice(finding))
+    if not wrong and ending["sentence"]:
         output.say(ending["sentence"])
-    if result.outcome is Outcome.BUDGET:
+    if not wrong and result.outcome is Outcome.BUDGET:
         output.hint("More steps (--max-steps), a larger learning rate or another method may help.")
     output.hint(f"{output.count(result.nfev)} evaluations, {output.duration(result.seconds)}.")
 

@@ -13,6 +13,9 @@ from jax.flatten_util import ravel_pytree
 
 from steepest.core.errors import UsageError
 
+STEPS, LOOKS = 8, 4
+"""How many first steps of an automatic rate are tried, and at how many points of each the curvature
+is looked at."""
 DENSE = 64
 """Up to so many variables the whole Hessian is made and its eigenvalues are exact."""
 
@@ -146,7 +149,9 @@ def stable_rate(objective: Any, x0: Any, optimizer: Any, **settings: Any) -> flo
     """A learning rate from curvature alone, for gradient descent, momentum and Nesterov.
 
     On a quadratic (the Hessian is the same elsewhere) with positive curvature, the best fixed rate
-    2/(l_min + l_max) of gradient descent; otherwise half of the stable limit at x0.
+    2/(l_min + l_max) of gradient descent; otherwise half of the stable limit by the largest
+    curvature at x0 and along the first steps, none of which may raise f: far from the minimum of a
+    convex function such as log cosh there is hardly any curvature, and more on the way.
 
     Raises UsageError for methods without such a limit, and where the curvature is zero or not
     finite at x0.
@@ -169,6 +174,40 @@ def stable_rate(objective: Any, x0: Any, optimizer: Any, **settings: Any) -> flo
         same = np.allclose([here.low, here.high], [there.low, there.high], rtol=1e-6)
         if same and here.low > 0:
             return 2 / (here.low + here.high)
-    rate = limit(name, here.sharpness, float(settings.get("momentum", 0.9)))
-    assert rate is not None
-    return rate / 2
+        if same:
+            return 1 / here.sharpness
+    factor = limit(name, 1.0, float(settings.get("momentum", 0.9)))
+    assert factor is not None
+    return _until_safe(objective, x0, factor / (2 * here.sharpness), factor / 2)
+
+
+@jax.jit
+def _evaluate(objective, x):
+    return objective.evaluate(x)
+
+
+def _until_safe(objective: Any, x0: Any, rate: float, factor: float) -> float:
+    """`rate`, halved until the first steps of gradient descent at it are safe."""
+    while rate > 1e-300 and not _safe(objective, x0, rate, factor):
+        rate /= 2
+    return rate
+
+
+def _safe(objective: Any, x: Any, rate: float, factor: float) -> bool:
+    """Whether the first steps meet no curvature above factor / rate, and none of them raises f."""
+    here = _evaluate(objective, x)
+    for _ in range(STEPS):
+        for i in range(1, LOOKS + 1):
+            end = _moved(x, here.gradient, rate * i / LOOKS)
+            # A curvature that is no number compares as unsafe.
+            if not rate * spectrum(objective, end).sharpness <= factor * (1 + 1e-6):
+                return False
+        there = _evaluate(objective, end)
+        if not there.value <= here.value:
+            return False
+        x, here = end, there
+    return True
+
+
+def _moved(x: Any, gradient: Any, rate: float) -> Any:
+    return jax.tree.map(lambda a, g: a - jnp.asarray(rate, g.dtype) * g, x, gradient)
