@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
@@ -70,9 +71,8 @@ def test_only_the_order_of_a_features_values_matters(fitted, iris):
 
 
 def test_it_can_be_read_and_drawn(iris):
-    pd = pytest.importorskip("pandas")
     X, y = iris
-    frame = pd.DataFrame(X, columns=["sepal length", "sepal width", "petal length", "petal width"])
+    frame = pl.DataFrame(X, ["sepal length", "sepal width", "petal length", "petal width"])
     model = small(max_depth=2).fit(frame, np.array(["se", "ve", "vi"])[y])
     text = model.describe()
     assert "petal" in text
@@ -145,8 +145,8 @@ def test_an_oblique_tree_is_soft_and_says_so(iris):
     # The text is the model: one split by hand, in the units of the data.
     weight, bias = (model._params[n][0].astype(float) for n in ("weight", "bias"))
     scaling = model._coding.scaling
-    z = (X - scaling.shift) / scaling.scale @ weight[:, 0] + bias[0]
-    raw = weight[:, 0] / scaling.scale
+    z = (X - scaling.shift) / scaling.scale @ weight[0] + bias[0]
+    raw = weight[0] / scaling.scale
     np.testing.assert_allclose(X @ raw + bias[0] - scaling.shift @ raw, z, atol=1e-9)
     with pytest.raises(steepest.UsageError, match="oblique"):
         model.apply(X)

@@ -35,20 +35,20 @@ def products(left, depth):
 
 def of_torch(model, p, allowed, x):
     if getattr(model, "splits", "axis") == "oblique":
-        left = torch.sigmoid(x @ p["weight"] + p["bias"])
+        left = torch.sigmoid(x @ p["weight"].T + p["bias"])
     else:
         logits = p["feature"]
         if allowed is not None:
             logits = torch.where(torch.tensor(allowed) > 0, logits, -torch.inf)
-        one = hardened(logits, 0)
-        gap = (one * p["threshold"]).sum(0) - torch.einsum("bn,n...->b...", x, one)
+        one = hardened(logits, -1)
+        gap = (one * p["threshold"]).sum(-1) - torch.einsum("bn,...n->b...", x, one)
         soft = (torch.nn.functional.softsign(gap) + 1) / 2
         left = soft - (soft - (gap >= 0).double()).detach()
-    share = products(left, model.depth)
+    share = products(left.movedim(1, -1), model.depth)
     if allowed is None:
         return share @ p["leaf"]
-    counts = torch.softmax(torch.einsum("bel,el->be", share, p["weight"]), dim=-1)
-    return torch.einsum("bel,be,elc->bc", share, counts, p["leaf"])
+    counts = torch.softmax(torch.einsum("bel,le->be", share, p["weight"]), dim=-1)
+    return torch.einsum("bel,be,lec->bc", share, counts, p["leaf"])
 
 
 MODELS = [
@@ -86,12 +86,12 @@ def test_a_tree_decides_hard():
     model = Tree(4).bind((4,), 2)
     params, _ = model.init(jax.random.key(0))
     found = model.forward(params, (), jnp.asarray(X, jnp.float32))[0]
-    feature = np.argmax(params["feature"], axis=0)
+    feature = np.argmax(params["feature"], axis=-1)
     for x, y in zip(X.astype(np.float32), np.asarray(found), strict=True):
         node = 0
         while node < 15:
             j = feature[node]
-            node = 2 * node + (1 if x[j] <= params["threshold"][j, node] else 2)
+            node = 2 * node + (1 if x[j] <= params["threshold"][node, j] else 2)
         np.testing.assert_array_equal(y, params["leaf"][node - 15])
 
 
@@ -104,9 +104,9 @@ def test_a_value_on_the_threshold_goes_left():
 
 
 def test_shares_of_a_soft_tree_sum_to_one():
-    shares = leaf_shares(jnp.asarray(RNG.uniform(size=(6, 7)), jnp.float32))
-    assert shares.shape == (6, 8)
-    np.testing.assert_allclose(shares.sum(-1), 1, rtol=1e-6)
+    shares = leaf_shares(jnp.asarray(RNG.uniform(size=(7, 6)), jnp.float32))
+    assert shares.shape == (8, 6)
+    np.testing.assert_allclose(shares.sum(axis=0), 1, rtol=1e-6)
 
 
 def by_sorting(z):
@@ -152,13 +152,13 @@ def test_the_choice_is_soft_in_its_derivatives_alone(x64):
 def test_trees_see_their_share_of_the_features_and_weigh_themselves():
     model = TreeEnsemble(trees=6, depth=2, features=0.5).bind((40,), 3)
     params, buffers = model.init(jax.random.key(0))
-    assert buffers["allowed"].sum(axis=0).ravel().tolist() == [20.0] * 6
-    chosen = np.argmax(model.logits(params, buffers), axis=0)
-    assert np.take_along_axis(np.asarray(buffers["allowed"])[..., 0], chosen.T, axis=0).all()
+    assert buffers["allowed"].sum(axis=-1).tolist() == [20.0] * 6
+    chosen = np.argmax(model.logits(params, buffers), axis=-1)
+    assert np.take_along_axis(np.asarray(buffers["allowed"]), chosen.T, axis=-1).all()
     x = jnp.asarray(RNG.normal(size=(5, 40)), jnp.float32)
     weights = model.weights(params, model.shares(params, buffers, x))
-    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
-    assert len(np.unique(weights[:, 0])) > 1
+    np.testing.assert_allclose(weights.sum(axis=0), 1, rtol=1e-6)
+    assert len(np.unique(weights[0])) > 1
 
 
 def test_dropout_leaves_trees_out_in_training_alone():

@@ -51,14 +51,19 @@ class Quantiles:
             np.asarray(start, np.int64),
         )
 
+    @property
+    def features(self) -> int:
+        """How many features there are."""
+        return len(self.start) - 1
+
     def _of(self, j: int) -> tuple[np.ndarray, np.ndarray]:
         here = slice(int(self.start[j]), int(self.start[j + 1]))
         return self.values[here], self.scores[here]
 
     def __call__(self, X: np.ndarray, dtype: Any) -> np.ndarray:
         """The scores of rows X, as `dtype`."""
-        if X.shape[1] != len(self.start) - 1:
-            raise DataError(f"X has {X.shape[1]} features, fitted were {len(self.start) - 1}.")
+        if X.shape[1] != self.features:
+            raise DataError(f"X has {X.shape[1]} features, fitted were {self.features}.")
         out = np.empty(X.shape, dtype)
         for j in range(X.shape[1]):
             out[:, j] = np.interp(X[:, j], *self._of(j))

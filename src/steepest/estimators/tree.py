@@ -28,7 +28,10 @@ class GradientTrees(Trained):
         "learning_rate_feature", "learning_rate_threshold", "learning_rate_leaf", "patience",
         "min_delta",
     })  # fmt: skip
+    # Parameters of other models that these have not.
     warm_start = False
+    loss = None
+    label_smoothing = None
 
     def _model(self) -> Any:
         raise NotImplementedError
@@ -48,11 +51,10 @@ class GradientTrees(Trained):
             rules[name] = make_optimizer(
                 self.optimizer, learning_rate=make_schedule(self.schedule, rate)
             )
-        loss = getattr(self, "loss", None)
         given = {} if self.patience is None else {"patience": self.patience}
         return Settings(
             model=self._model(),
-            loss="auto" if loss is None else loss,
+            loss="auto" if self.loss is None else self.loss,
             optimizer=Groups(rules),
             average=self.average,
             batch_size=self.batch_size,
@@ -73,7 +75,13 @@ class GradientTrees(Trained):
         return Quantiles.fit(x, weight)
 
     def _stage(self, settings, coding):
-        return self._spec(settings, coding, self.n_features_in_)
+        scaling = coding.scaling
+        features = len(scaling.shift) if isinstance(scaling, Scaling) else scaling.features
+        return self._spec(settings, coding, features)
+
+    def _probabilities(self, X):
+        # In float64 a row's probabilities do not hang on the rows that are predicted with it.
+        return self._value(self._forward(X, "float64")[0])
 
     def _value(self, outputs: np.ndarray) -> np.ndarray:
         """What leaves with these outputs predict: probabilities, or values of the target."""
@@ -127,10 +135,10 @@ class SingleTree(GradientTrees):
 
     def _grown(self, job) -> HardTree:
         params = {name: np.asarray(a[0], np.float64) for name, a in self._params.items()}
-        feature = params["feature"].argmax(axis=0)
+        feature = params["feature"].argmax(axis=-1)
         return grown(
             feature,
-            params["threshold"][feature, np.arange(len(feature))],
+            params["threshold"][np.arange(len(feature)), feature],
             self._value(params["leaf"]),
             job.train.x,
             np.asarray(job.train.weight, np.float64),
@@ -175,7 +183,7 @@ class SingleTree(GradientTrees):
             return tree_text(self.tree_, features, classes, decimals=decimals)
         weight, bias, leaf = (self._params[n][0] for n in ("weight", "bias", "leaf"))
         scaling = self._coding.scaling
-        weight = weight.astype(np.float64) / scaling.scale[:, None]
+        weight = weight.astype(np.float64).T / scaling.scale[:, None]
         return oblique_text(
             weight, bias - scaling.shift @ weight, self._value(leaf.astype(np.float64)),
             features, classes, decimals=decimals,
@@ -221,17 +229,15 @@ class TreeClassifier(SingleTree, TrainedClassifier):
     `validation_loss_curve_`, `n_iter_` (epochs), `best_epoch_`, `loss_`, `outcome_`, `message_`.
 
     >>> from sklearn.datasets import load_iris
-    >>> data = load_iris(as_frame=True)
-    >>> model = TreeClassifier(max_depth=2, random_state=0).fit(data.data, data.target)
-    >>> model.score(data.data, data.target) > 0.9, model.get_depth()
-    (True, 2)
-    >>> print(model.describe())
-    petal ...
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = TreeClassifier(max_depth=2, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.9, model.get_depth(), "x[3] <= " in model.describe()
+    (True, 2, True)
     """
 
-    def __init__(self, max_depth=5, *, splits="axis", n_init=4, learning_rate_feature=0.05,
-                 learning_rate_threshold=0.05, learning_rate_leaf=0.05, optimizer="adam",
-                 schedule="cosine", average=None, batch_size=64, max_iter=100, patience=None,
+    def __init__(self, max_depth=5, *, splits="axis", n_init=4, learning_rate_feature=0.3,
+                 learning_rate_threshold=0.1, learning_rate_leaf=0.3, optimizer="adam",
+                 schedule="cosine", average=0.99, batch_size=64, max_iter=100, patience=None,
                  min_delta=0.0, validation_fraction=0.0, class_weight=None, dtype="float32",
                  random_state=None, verbose=False, callbacks=None):  # fmt: skip
         base.keep(self, locals())
@@ -257,8 +263,8 @@ class TreeRegressor(SingleTree, TrainedRegressor):
     """
 
     def __init__(self, max_depth=5, *, splits="axis", loss=None, n_init=4,
-                 learning_rate_feature=0.05, learning_rate_threshold=0.05, learning_rate_leaf=0.05,
-                 optimizer="adam", schedule="cosine", average=None, batch_size=64, max_iter=100,
+                 learning_rate_feature=0.3, learning_rate_threshold=0.1, learning_rate_leaf=0.3,
+                 optimizer="adam", schedule="cosine", average=0.99, batch_size=64, max_iter=100,
                  patience=None, min_delta=0.0, validation_fraction=0.0, dtype="float32",
                  random_state=None, verbose=False, callbacks=None):  # fmt: skip
         base.keep(self, locals())

@@ -41,13 +41,16 @@ class TreeEnsembles(GradientTrees):
         del self._state, self._calls
         params = {name: a[0].astype(np.float64) for name, a in self._params.items()}
         logits = np.where(self._buffers["allowed"][0] > 0, params["feature"], -np.inf)
-        feature = logits.argmax(axis=0)
-        threshold = np.take_along_axis(params["threshold"], feature[None], axis=0)[0]
+        feature = logits.argmax(axis=-1)
+        threshold = np.take_along_axis(params["threshold"], feature[..., None], axis=-1)[..., 0]
         weight = np.asarray(job.train.weight, np.float64)
         self.estimators_ = [
-            grown(f, t, self._value(leaf), job.train.x, weight, self._coding.scaling.undo)
-            for f, t, leaf in zip(feature, threshold, params["leaf"], strict=True)
-        ]
+            grown(
+                feature[:, e], threshold[:, e], self._value(params["leaf"][:, e]),
+                job.train.x, weight, self._coding.scaling.undo,
+            )
+            for e in range(feature.shape[1])
+        ]  # fmt: skip
 
     def estimator_weights(self, X: Any) -> np.ndarray:
         """How much each tree counts for each row, (rows, trees); each row sums to 1."""
@@ -55,7 +58,7 @@ class TreeEnsembles(GradientTrees):
         x = self._coding.scaling(dense(check_rows(self, X)), self._dtype)
         params, buffers = jax.tree.map(lambda a: a[0], (self._params, self._buffers))
         with precision(self._dtype):
-            return np.asarray(_weights(cast_host(self._model, self._dtype), params, buffers, x))
+            return np.asarray(_weights(cast_host(self._model, self._dtype), params, buffers, x)).T
 
     def describe(self, i: int, decimals: int = 2) -> str:
         """Tree number `i` as text; what its leaves say by themselves."""
@@ -118,9 +121,9 @@ class TreeEnsembleClassifier(TreeEnsembles, TrainedClassifier):
     """
 
     def __init__(self, n_estimators=64, *, max_depth=5, max_features=0.8, dropout=0.2,
-                 learning_rate_feature=0.05, learning_rate_threshold=0.05, learning_rate_leaf=0.05,
+                 learning_rate_feature=0.1, learning_rate_threshold=0.03, learning_rate_leaf=0.1,
                  learning_rate_weight=0.05, optimizer="adam", schedule="cosine", average=None,
-                 batch_size=64, max_iter=100, patience=None, min_delta=0.0,
+                 batch_size=64, max_iter=50, patience=None, min_delta=0.0,
                  validation_fraction=0.0, class_weight=None, dtype="float32", random_state=None,
                  verbose=False, callbacks=None):  # fmt: skip
         base.keep(self, locals())
@@ -142,9 +145,9 @@ class TreeEnsembleRegressor(TreeEnsembles, TrainedRegressor):
     """
 
     def __init__(self, n_estimators=64, *, max_depth=5, max_features=0.8, dropout=0.2, loss=None,
-                 learning_rate_feature=0.05, learning_rate_threshold=0.05, learning_rate_leaf=0.05,
+                 learning_rate_feature=0.1, learning_rate_threshold=0.03, learning_rate_leaf=0.1,
                  learning_rate_weight=0.05, optimizer="adam", schedule="cosine", average=None,
-                 batch_size=64, max_iter=100, patience=None, min_delta=0.0,
+                 batch_size=64, max_iter=50, patience=None, min_delta=0.0,
                  validation_fraction=0.0, dtype="float32", random_state=None, verbose=False,
                  callbacks=None):  # fmt: skip
         base.keep(self, locals())

@@ -23,7 +23,7 @@ NEWTON_STEPS = 10
 
 @jax.custom_jvp
 def entmax(z: Array) -> Array:
-    """The 1.5-entmax of `z` along its first axis: p_i = max(z_i / 2 - tau, 0)^2, with sum p = 1.
+    """The 1.5-entmax of `z` along its last axis: p_i = max(z_i / 2 - tau, 0)^2, with sum p = 1.
 
     A softmax with exact zeros. tau is the root of a convex, falling function of one variable, found
     by Newton's method from below, which cannot overshoot; sorting, the usual way, compiles slowly.
@@ -33,14 +33,15 @@ def entmax(z: Array) -> Array:
     >>> entmax(jnp.asarray([2.0, 1.0, -1.0])).round(3).tolist()
     [0.831, 0.169, 0.0]
     """
-    z = (z - jnp.max(z, axis=0)) / 2
+    z = (z - jnp.max(z, axis=-1, keepdims=True)) / 2
     # Two lower bounds of the root: p_max <= 1, and the mean of p is at least its mean root squared.
-    tau = jnp.maximum(-1.0, jnp.mean(z, axis=0) - z.shape[0] ** -0.5)
+    tau = jnp.maximum(-1.0, jnp.mean(z, axis=-1, keepdims=True) - z.shape[-1] ** -0.5)
     for _ in range(NEWTON_STEPS):
         gap = jnp.maximum(z - tau, 0)
-        tau = tau + (jnp.sum(gap**2, axis=0) - 1) / (2 * jnp.sum(gap, axis=0))
+        excess = jnp.sum(gap**2, axis=-1, keepdims=True) - 1
+        tau = tau + excess / (2 * jnp.sum(gap, axis=-1, keepdims=True))
     p = jnp.maximum(z - tau, 0) ** 2
-    return p / jnp.sum(p, axis=0)
+    return p / jnp.sum(p, axis=-1, keepdims=True)
 
 
 @entmax.defjvp
@@ -48,16 +49,11 @@ def _entmax_jvp(primals, tangents):
     (z,), (dz,) = primals, tangents
     p = entmax(z)
     root = jnp.sqrt(p)
-    mean = jnp.sum(root * dz, axis=0) / jnp.sum(root, axis=0)
+    mean = jnp.sum(root * dz, axis=-1, keepdims=True) / jnp.sum(root, axis=-1, keepdims=True)
     return p, root * (dz - mean)
 
 
-def softmax(z: Array) -> Array:
-    """exp(z) / sum exp(z), along the first axis."""
-    return jax.nn.softmax(z, axis=0)
-
-
-CHOICES = {"entmax": entmax, "softmax": softmax}
+CHOICES = {"entmax": entmax, "softmax": jax.nn.softmax}
 
 
 def straight_through(hard: Array, soft: Array) -> Array:
@@ -66,8 +62,8 @@ def straight_through(hard: Array, soft: Array) -> Array:
 
 
 def pick(logits: Array, choice: str) -> Array:
-    """One 1 along the first axis, where the logit is largest; derivatives of `choice`."""
-    hard = jax.nn.one_hot(jnp.argmax(logits, axis=0), logits.shape[0], dtype=logits.dtype, axis=0)
+    """One 1 along the last axis, where the logit is largest; derivatives of `choice`."""
+    hard = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1], dtype=logits.dtype)
     return straight_through(hard, CHOICES[choice](logits))
 
 
@@ -77,16 +73,17 @@ def is_left(gap: Array) -> Array:
 
 
 def leaf_shares(left: Array) -> Array:
-    """(..., leaves): the product along each path of `left`, or of 1 - `left`, (..., nodes).
+    """(leaves, ...): the product along each path of `left`, or of 1 - `left`, (nodes, ...).
 
     Nodes are numbered level by level, the children of i being 2i + 1 (left) and 2i + 2; leaves from
-    left to right. Level by level a row takes as many products as there are leaves.
+    left to right. Level by level a row takes as many products as there are leaves, not as many as
+    there are nodes on all paths.
     """
-    share = jnp.ones((*left.shape[:-1], 1), left.dtype)
-    for level in range(_depth(left.shape[-1])):
-        here = left[..., 2**level - 1 : 2 ** (level + 1) - 1]
-        both = jnp.stack([share * here, share * (1 - here)], axis=-1)
-        share = both.reshape(*both.shape[:-2], 2 ** (level + 1))
+    share = jnp.ones((1, *left.shape[1:]), left.dtype)
+    for level in range(_depth(left.shape[0])):
+        here = left[2**level - 1 : 2 ** (level + 1) - 1]
+        both = jnp.stack([share * here, share * (1 - here)], axis=1)
+        share = both.reshape(2 ** (level + 1), *left.shape[1:])
     return share
 
 
@@ -118,8 +115,8 @@ class Tree:
     right, and the output is the mean of the leaves by share: a soft tree. Irsoy, Yildiz and
     Alpaydin, "Soft decision trees" (2012).
 
-    Parameters are `{"feature": (inputs, nodes), "threshold": (inputs, nodes), "leaf": (leaves,
-    outputs)}`, for oblique splits `weight` (inputs, nodes) and `bias` (nodes,) instead of the first
+    Parameters are `{"feature": (nodes, inputs), "threshold": (nodes, inputs), "leaf": (leaves,
+    outputs)}`, for oblique splits `weight` (nodes, inputs) and `bias` (nodes,) instead of the first
     two; nodes are numbered level by level. Inputs should be of the size of one (see
     `estimators.quantiles`). Optimizers may treat the three by name, see `optimizers.Groups`.
 
@@ -129,7 +126,7 @@ class Tree:
     >>> model = Tree(depth=2).bind(inputs=(4,), outputs=3)
     >>> params, buffers = model.init(jax.random.key(0))
     >>> {name: array.shape for name, array in params.items()}
-    {'feature': (4, 3), 'leaf': (4, 3), 'threshold': (4, 3)}
+    {'feature': (3, 4), 'leaf': (4, 3), 'threshold': (3, 4)}
     >>> model.forward(params, buffers, jax.numpy.ones((5, 4)))[0].shape
     (5, 3)
     """
@@ -159,11 +156,11 @@ class Tree:
         inputs, outputs = need_sizes(self)
         nodes = 2**self.depth - 1
         if self.splits == "oblique":
-            shapes = {"weight": (inputs, nodes), "bias": (nodes,)}
+            shapes = {"weight": (nodes, inputs), "bias": (nodes,)}
             # A sum of many features is then as large as that of few.
             spread = {"weight": 1 / math.sqrt(inputs)}
         else:
-            shapes = {"feature": (inputs, nodes), "threshold": (inputs, nodes)}
+            shapes = {"feature": (nodes, inputs), "threshold": (nodes, inputs)}
             spread = {"threshold": 0.5}
         shapes["leaf"] = (nodes + 1, outputs)
         return drawn(key, shapes, spread), ()
@@ -171,14 +168,16 @@ class Tree:
     def forward(self, params, buffers, x, key=None, train=False, weight=None):
         """(outputs, buffers)."""
         x = flatten_rows(x, params["leaf"].dtype)
-        return leaf_shares(self.left(params, x)) @ params["leaf"], buffers
+        return leaf_shares(self.left(params, x)).T @ params["leaf"], buffers
 
     def left(self, params: Any, x: Array) -> Array:
-        """The share of each row that each node sends left, (rows, nodes): 0 or 1 if not oblique."""
+        """The share of each row that each node sends left, (nodes, rows): 0 or 1 if not oblique."""
+        # Rows stand last, so that all that is done for each of them runs over neighbours in memory.
         if self.splits == "oblique":
-            return jax.nn.sigmoid(x @ params["weight"] + params["bias"])
+            return jax.nn.sigmoid(params["weight"] @ x.T + params["bias"][:, None])
         feature = pick(params["feature"], self.choice)
-        return is_left(jnp.sum(feature * params["threshold"], axis=0) - x @ feature)
+        threshold = jnp.sum(feature * params["threshold"], axis=-1)
+        return is_left(threshold[:, None] - feature @ x.T)
 
     def decay_mask(self, params) -> Any:
         """Penalties apply to leaves, and to the weights of oblique splits."""
@@ -205,9 +204,9 @@ class TreeEnsemble:
     `dropout` leaves trees out in training. Marton, Luedtke, Bartelt and Stuckenschmidt, "GRANDE:
     gradient-based decision tree ensembles for tabular data" (ICLR 2024), section 3, eq. 8.
 
-    Parameters are `feature` and `threshold` (inputs, trees, nodes), `leaf` (trees, leaves,
-    outputs), `weight` (trees, leaves); the buffer `allowed` (inputs, trees, 1) holds the features
-    of each tree.
+    Parameters are `feature` and `threshold` (nodes, trees, inputs), `leaf` (leaves, trees,
+    outputs), `weight` (leaves, trees); the buffer `allowed` (trees, inputs) holds the features of
+    each tree.
 
     >>> import jax
     >>> model = TreeEnsemble(trees=8, depth=2).bind(inputs=(4,), outputs=3)
@@ -251,17 +250,17 @@ class TreeEnsemble:
         inputs, outputs = need_sizes(self)
         nodes = 2**self.depth - 1
         shapes = {
-            "feature": (inputs, self.trees, nodes),
-            "threshold": (inputs, self.trees, nodes),
-            "leaf": (self.trees, nodes + 1, outputs),
-            "weight": (self.trees, nodes + 1),
+            "feature": (nodes, self.trees, inputs),
+            "threshold": (nodes, self.trees, inputs),
+            "leaf": (nodes + 1, self.trees, outputs),
+            "weight": (nodes + 1, self.trees),
         }
         params = drawn(key, shapes, {"threshold": 0.5})
         count = min(inputs, max(10, math.ceil(self.features * inputs)))
         # The features with the `count` largest of as many random numbers.
-        luck = jax.random.uniform(jax.random.fold_in(key, len(shapes)), (inputs, self.trees))
-        worst = jax.lax.top_k(luck.T, count)[0][:, -1]
-        return params, {"allowed": (luck >= worst).astype(params["leaf"].dtype)[..., None]}
+        luck = jax.random.uniform(jax.random.fold_in(key, len(shapes)), (self.trees, inputs))
+        worst = jax.lax.top_k(luck, count)[0][:, -1:]
+        return params, {"allowed": (luck >= worst).astype(params["leaf"].dtype)}
 
     def forward(self, params, buffers, x, key=None, train=False, weight=None):
         """(outputs, buffers)."""
@@ -269,25 +268,25 @@ class TreeEnsemble:
         weights = self.weights(params, share)
         if train and self.dropout is not None and key is not None:
             weights = layers.dropout(self.dropout, key, weights)
-            total = jnp.sum(weights, axis=-1, keepdims=True)
+            total = jnp.sum(weights, axis=0)
             weights = weights / jnp.where(total > 0, total, 1)
-        weighted = (share * weights[..., None]).reshape(len(x), -1)
-        return weighted @ params["leaf"].reshape(weighted.shape[1], -1), buffers
+        weighted = (share * weights).reshape(-1, len(x))
+        return weighted.T @ params["leaf"].reshape(len(weighted), -1), buffers
 
     def shares(self, params: Any, buffers: Any, x: Array) -> Array:
-        """The leaf of each row in each tree, (rows, trees, leaves): a 1 among zeros."""
+        """The leaf of each row in each tree, (leaves, trees, rows): a 1 among zeros."""
         return leaf_shares(self.left(params, buffers, flatten_rows(x, params["leaf"].dtype)))
 
     def weights(self, params: Any, shares: Array) -> Array:
-        """How much each tree counts for each row, (rows, trees)."""
-        return jax.nn.softmax(jnp.einsum("bel,el->be", shares, params["weight"]), axis=-1)
+        """How much each tree counts for each row, (trees, rows)."""
+        return jax.nn.softmax(jnp.sum(shares * params["weight"][..., None], axis=0), axis=0)
 
     def left(self, params: Any, buffers: Any, x: Array) -> Array:
-        """Whether each node of each tree sends each row left, (rows, trees, nodes): 0 or 1."""
+        """Whether each node of each tree sends each row left, (nodes, trees, rows): 0 or 1."""
         feature = pick(self.logits(params, buffers), self.choice)
-        threshold = jnp.sum(feature * params["threshold"], axis=0)
-        chosen = x @ feature.reshape(feature.shape[0], -1)
-        return is_left(threshold - chosen.reshape(len(x), *threshold.shape))
+        threshold = jnp.sum(feature * params["threshold"], axis=-1)
+        chosen = feature.reshape(-1, feature.shape[-1]) @ x.T
+        return is_left(threshold[..., None] - chosen.reshape(*threshold.shape, len(x)))
 
     def logits(self, params: Any, buffers: Any) -> Array:
         """Those of the features, far below all others where a tree may not use a feature."""
