@@ -44,6 +44,28 @@ def test_quick_as_json(capsys, slow):
     assert "curvature" not in found["measured"]
 
 
+def test_both_ends_of_the_spectrum(capsys, tmp_path):
+    """Of least squares the eigenvalues are known: those of 2 X^T X / n, with a column of ones."""
+    import numpy as np
+
+    from steepest.diagnose.directory import case_in
+
+    place = str(tmp_path / "a")
+    flags = ["--model", "linear", "--optimizer", "gd", "--batch-size", "full", "--epochs", "3"]
+    assert run(["train", "diabetes", *flags, "-o", place, "-q"]) == 0
+    capsys.readouterr()
+    assert run(["diagnose", place, "--quick", "--eigenvalues", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "condition number" in said
+    assert run(["diagnose", place, "--quick", "--eigenvalues", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["eigenvalues"]
+    x = np.asarray(case_in(place).train.x, float)
+    x = np.column_stack([x, np.ones(len(x))])
+    exact = np.linalg.eigvalsh(2 * x.T @ x / len(x))
+    np.testing.assert_allclose(found["largest"], exact[::-1][:2], rtol=1e-3)
+    np.testing.assert_allclose(found["smallest"], exact[:2], rtol=1e-2)
+
+
 def test_what_is_no_run_is_refused(capsys, tmp_path):
     assert run(["diagnose", str(tmp_path)]) == 1
     assert "Traceback" not in capsys.readouterr().err

@@ -19,6 +19,10 @@ def diagnose(
         "--cure", help="Run again with one change each, and tell which helps.")] = False,
     seeds: Annotated[int, typer.Option(
         min=1, help="Seeds of each trial of --cure.")] = 3,
+    eigenvalues: Annotated[int | None, typer.Option(
+        min=1, metavar="N", help="Show the N largest and smallest of the Hessian.")] = None,
+    rows: Annotated[int | None, typer.Option(
+        min=1, help="Training rows by which --eigenvalues measures \\[all].")] = None,
     json: options.Json = False,
 ) -> int:  # fmt: skip
     """Say what is wrong with a trained run, with measurements, and what would cure it."""
@@ -32,12 +36,19 @@ def diagnose(
     if cure:
         output.hint("Running again with one change each ...")
         tried = try_out(case, found.findings, table=case.source, seeds=seeds)
+    ends = None
+    if eigenvalues is not None:
+        ends = dict(zip(("largest", "smallest"), case.spectrum(eigenvalues, rows), strict=True))
     if json:
         extra = {} if tried is None else {"cure": tried.to_dict()}
+        if ends is not None:
+            extra["eigenvalues"] = {k: v.values for k, v in ends.items()}
         output.emit({"directory": str(directory), **found.to_dict(), **extra})
         return 0
     output.say(case.message)
     _show_measured(case, found)
+    if ends is not None:
+        _show_ends(case, ends)
     if not found:
         output.say(str(found))
     for i, finding in enumerate(found, 1):
@@ -50,6 +61,8 @@ def diagnose(
 
 
 def _show_measured(case: Any, found: Any) -> None:
+    from steepest.models.linear import Linear
+
     curvature = found.measured.get("curvature")
     if curvature is None:
         return
@@ -69,6 +82,31 @@ def _show_measured(case: Any, found: Any) -> None:
             f"{noise.value:.3g}  ({noise.low:.3g} to {noise.high:.3g})",
         ])  # fmt: skip
     output.table(["measured", "value"], rows)
+    if curvature.at_edge and not isinstance(case.spec.objective.model, Linear):
+        output.say(
+            "The learning rate is at the limit that the curvature allows: the edge of stability, "
+            "to which full-batch descent on networks comes by itself."
+        )
+    output.say()
+
+
+def _show_ends(case: Any, ends: dict[str, Any]) -> None:
+    """Both ends of the spectrum; of a linear model, what they say about gradient descent."""
+    from steepest.models.linear import Linear
+
+    output.table(
+        ["eigenvalues of the Hessian", "value", "error at most"],
+        [[kind, float(v), float(e)]
+         for kind, pairs in ends.items()
+         for v, e in zip(pairs.values, pairs.residuals, strict=True)],
+    )  # fmt: skip
+    low, high = float(ends["smallest"].values[0]), float(ends["largest"].values[0])
+    if isinstance(case.spec.objective.model, Linear) and low > 1e-6 * high:
+        output.say(
+            f"The loss is convex, with the condition number {high / low:.3g}: full-batch gradient "
+            f"descent does best at the rate {2 / (low + high):.3g}, and then needs about "
+            f"{1.15 * high / low:.3g} steps a digit."
+        )
     output.say()
 
 
