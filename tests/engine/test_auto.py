@@ -59,6 +59,7 @@ def test_the_better_rule_wins_the_race():
     assert race.spent == pytest.approx(2 * RATES * SEEDS * steps / 400)
 
 
+@pytest.mark.slow
 def test_half_of_the_entrants_go_on():
     ready = Prepared("iris", QUICK)
     entrants = ("sgd", "signsgd", "momentum")
