@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 
 import numpy as np
 
@@ -198,7 +199,7 @@ def memory(results: Results, quick: bool) -> None:
         results.add("memory", {"case": f"{name} {n} x 54", "sizes_of_X": float(out)})
 
 
-def scores(results: Results, quick: bool) -> None:
+def scores(results: Results, quick: bool, sets=SETS) -> None:
     """Held-out accuracy or R^2 of the defaults."""
     from sklearn import datasets
     from sklearn.compose import TransformedTargetRegressor
@@ -209,7 +210,7 @@ def scores(results: Results, quick: bool) -> None:
 
     import steepest
 
-    for name in SETS[:1] if quick else SETS:
+    for name in sets[:1] if quick else sets:
         X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
         real = name == "diabetes"
 
@@ -235,6 +236,7 @@ def scores(results: Results, quick: bool) -> None:
             row[f"{k}_minus_sklearn"] = float(d.mean())
             row[f"{k}_se"] = float(d.std(ddof=1) / len(d) ** 0.5)
         results.add("scores", row)
+        results.write()
 
 
 def main() -> None:
@@ -245,11 +247,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small, proves nothing")
     parser.add_argument("--only", nargs="*", choices=list(cases), help="some of the tables")
+    parser.add_argument("--sets", nargs="*", choices=SETS, help="data of scores")
     given = parser.parse_args()
-    title = "-".join(["estimators", *(given.only or ())])
-    command = " ".join(
-        ["python -m benchmarks.estimators", *(["--only", *given.only] if given.only else [])]
-    )
+    title = "-".join(["estimators", *(given.only or ()), *(given.sets or ())])
+    only = ["--only", *given.only] if given.only else []
+    only += ["--sets", *given.sets] if given.sets else []
+    command = " ".join(["python -m benchmarks.estimators", *only])
+    cases["scores"] = partial(scores, sets=tuple(given.sets or SETS))
     results = Results(title, quick=given.quick, command=command)
     for name in given.only or cases:
         cases[name](results, given.quick)
