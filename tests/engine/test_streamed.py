@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import steepest
-from steepest.core.errors import UsageError
+from steepest.core.errors import DataError, UsageError
 from steepest.engine import streamed, train
 from steepest.engine.resume import Resume
 from steepest.engine.settings import Settings
@@ -119,6 +119,17 @@ def test_each_class_is_held_out_by_its_share(tmp_path):
         np.testing.assert_allclose(shares, [0.1, 0.2] if n > 1 else 0, atol=3 / n)
 
 
+def test_a_column_without_values_is_refused_as_in_memory(tmp_path):
+    rows = "a,b,target\n" + "".join(f"{i},,{i % 2}\n" for i in range(40))
+    (tmp_path / "rows.csv").write_text(rows)
+    for options in ({}, {"memory": MEMORY}):
+        with pytest.raises(DataError, match="column 'b' has no value in any row"):
+            train.prepare(str(tmp_path / "rows.csv"), steepest.Settings(), **options)
+    # A value in a later piece makes it a column like others.
+    (tmp_path / "rows.csv").write_text("a,b,target\n" + "1,,0\n2,,1\n" * 20_000 + "1,5,0\n" * 9)
+    assert len(Streamed(str(tmp_path / "rows.csv"), steepest.Settings(), MEMORY).train)
+
+
 def test_a_file_that_does_not_fit_is_streamed_by_itself(file, monkeypatch):
     settings = steepest.Settings(epochs=1, batch_size=64)
     assert isinstance(train.prepare(file, settings), train.Prepared)
@@ -134,6 +145,7 @@ def test_a_file_that_does_not_fit_is_streamed_by_itself(file, monkeypatch):
     [
         ({"batch_size": "full"}, None, "needs all rows in memory at once"),
         ({}, "iris", "another kind of data"),
+        ({}, "absent.csv", "neither a file nor a known data set"),
     ],
 )
 def test_refusals(file, changes, data, said):

@@ -162,6 +162,17 @@ class Table:
         """The number of rows."""
         return len(self)
 
+    @property
+    def without_values(self) -> list[str]:
+        """The columns in which every value is missing."""
+        if self.frame is None:
+            return []
+        return [
+            s.name
+            for s in self.frame.get_columns()
+            if s.null_count() + int(s.is_nan().sum() if s.dtype.is_float() else 0) == len(s)
+        ]
+
     def take(self, index: Sequence[int] | np.ndarray) -> Table:
         """The rows of these indices, in this order; the test table stays behind."""
         index = np.asarray(index)

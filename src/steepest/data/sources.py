@@ -95,7 +95,6 @@ def check_inputs(table: Table, whole: bool) -> None:
                 )
         return
     for series in table.frame.get_columns():
-        missing = series.null_count()
         if series.dtype.is_float():
             bad = series.is_infinite().arg_true().to_numpy()
             if len(bad):
@@ -104,11 +103,27 @@ def check_inputs(table: Table, whole: bool) -> None:
                     f"{rows_text(bad + table.first)}; inputs must be finite: correct or remove "
                     "such rows."
                 )
-            missing += int(series.is_nan().sum())
-        if whole and missing == len(series):
+    if whole:
+        refuse_empty(table, table.without_values)
+
+
+def refuse_empty(table: Table, without_values: list[str]) -> None:
+    """Raise DataError where there are columns without any value."""
+    if without_values:
+        name = without_values[0]
+        raise DataError(
+            f"{table.where}: column {name!r} has no value in any row; "
+            f"leave it out (drop {name!r}), or fill it in."
+        )
+
+
+def check_there(path: Any) -> None:
+    """Raise DataError for a name that is neither a path nor a data set's."""
+    if isinstance(path, (str, os.PathLike)) and not os.path.exists(path):
+        text, known = os.fspath(path), sorted([*BUNDLED, *SYNTHETIC])
+        if text.partition(":")[0] not in (*known, "sql"):
             raise DataError(
-                f"{table.where}: column {series.name!r} has no value in any row; "
-                f"leave it out (drop {series.name!r}), or fill it in."
+                f"{text!r} is neither a file nor a known data set; {suggest(text, known)}"
             )
 
 
@@ -154,9 +169,7 @@ def _read_path(text: str, target, weights, drop, labelled, encoding) -> Table:
         frame, name = read_sql(text)
         origin = Source(name, held=(frame,))
         return table_of(frame, name, origin, target, weights, drop, labelled)
-    if not os.path.exists(text):
-        known = sorted([*BUNDLED, *SYNTHETIC])
-        raise DataError(f"{text!r} is neither a file nor a known data set; {suggest(text, known)}")
+    check_there(text)
     form = find_format(text)
     if form in ("idx", "images", "svmlight"):
         read = {"idx": load_idx, "images": load_images, "svmlight": load_svmlight}[form]

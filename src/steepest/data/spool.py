@@ -85,9 +85,10 @@ class Spool:
         """The order in which the run of this seed sees the rows of each block."""
         return BlockOrder(self.rows, self.batch_size, self.block_rows, seed)
 
-    def room(self) -> Arrays:
+    def room(self, rows: int | None = None) -> Arrays:
         """Arrays that a block can be read into, again and again: new memory costs time, too."""
-        return Arrays(**{k: aligned((self.block_rows, *s), d) for k, (d, s) in self.like.items()})
+        n = self.block_rows if rows is None else rows
+        return Arrays(**{k: aligned((n, *s), d) for k, (d, s) in self.like.items()})
 
     def block(self, epoch: int, number: int, into: Arrays | None = None) -> Arrays:
         """A block of an epoch, in the memory of `into`."""
@@ -103,10 +104,11 @@ class Spool:
         return self._joined(spans, into or self.room())
 
     def pieces(self) -> Iterator[Arrays]:
-        """All rows, in the order in which they are written, a block at a time."""
-        for first in range(0, self.rows, self.block_rows):
-            count = min(self.block_rows, self.rows - first)
-            yield self._joined([(first, count)], self.room())
+        """All rows, in the order in which they are written, a quarter of a block at a time."""
+        size = -(-self.block_rows // 4)
+        for first in range(0, self.rows, size):
+            count = min(size, self.rows - first)
+            yield self._joined([(first, count)], self.room(count))
 
     def _segments(self, epoch: int) -> tuple[int, np.ndarray]:
         """The rows of a segment, and where the segments of an epoch begin, in its order."""

@@ -21,7 +21,7 @@ from steepest.data.delimited import HEAD
 from steepest.data.encode import Encoder
 from steepest.data.held_out import HeldOut
 from steepest.data.pieces import check_memory, held_bytes, pieces, pieces_to_test, streams
-from steepest.data.sources import check_inputs
+from steepest.data.sources import check_inputs, check_there, refuse_empty
 from steepest.data.spool import Spool
 from steepest.data.summary import SAMPLE_ROWS, Summary
 from steepest.data.target import check_target, guess_task
@@ -84,6 +84,7 @@ class Streamed:
                 "batch_size='full' needs all rows in memory at once; give a number, such as 128."
             )
         if not streams(path):
+            check_there(path)
             raise UsageError(
                 f"memory={memory!r} bounds what a CSV, Parquet or IDX file takes; {path!r} is "
                 "another kind of data: leave it out."
@@ -143,7 +144,7 @@ class Streamed:
     def _first_pass(self) -> None:
         task = self.task
         summary: Summary | None = None
-        self.rows = 0
+        self.rows, empty = 0, None
         for piece, part in self._pieces():
             if summary is None:
                 most = min(SAMPLE_ROWS, int(self.memory * SAMPLE_SHARE / _row_size(piece)))
@@ -155,12 +156,15 @@ class Streamed:
                     raise UsageError(f"{piece.name} has no target to learn; name one with target=.")
                 self.options["target"] = piece.target
             check_inputs(piece, whole=False)
+            without = piece.without_values
+            empty = without if empty is None else [name for name in empty if name in without]
             label = piece.target if isinstance(piece.target, str) else ", ".join(piece.target)
             if piece.y is not None:
                 check_target(piece.y, label, piece.where, piece.first)
             summary.add(piece, np.flatnonzero(part == 0))
             self.rows += piece.rows
         assert summary is not None
+        refuse_empty(self.table, empty or [])
         self.encoder: Encoder = summary.encoder(task)
         notes = self.table.notes
         if task is None and self.table.task is None and summary.reason:
