@@ -225,3 +225,22 @@ def test_refusals(steepest, arguments, message):
     assert code == 2
     assert message.lower() in " ".join(err.split()).lower()
     assert out == ""
+
+
+def test_a_function_that_only_numpy_can_compute(steepest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain_numpy.py").write_text(
+        "import numpy as np\ndef f(x):\n    return float(np.sum(np.cosh(np.asarray(x) - 1)))\n"
+    )
+    ask = ["minimize", "plain_numpy:f", "--start", "2,0.5", "--learning-rate", "0.5", "--json"]
+    code, _, err = steepest(*ask)
+    assert code == 2
+    assert "--gradient finite-difference" in " ".join(err.split())
+    code, out, _ = steepest(
+        *ask, "--gradient", "finite-difference", "--tolerance", "1e-6", "--plot", "values.png"
+    )
+    found = json.loads(out)
+    assert code == 0
+    np.testing.assert_allclose(list(found["x"].values()), 1, atol=1e-5)
+    assert found["kind"] is None  # differences of differences tell no curvature
+    assert (tmp_path / "values.png").stat().st_size > 10_000

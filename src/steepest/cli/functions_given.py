@@ -18,7 +18,10 @@ from steepest.engine.compiling import precision
 
 @dataclass
 class Given:
-    """A function of a vector with names for its variables, and how to draw it."""
+    """A function of a vector with names for its variables, and how to draw it.
+
+    `by_jax`: whether JAX can compute it; what only NumPy can has differences, and no curvature.
+    """
 
     function: Callable[[Any], Any]
     title: str
@@ -26,6 +29,7 @@ class Given:
     bounds: Any = None
     start: tuple[float, ...] | None = None
     minima: tuple = ()
+    by_jax: bool = True
 
     @property
     def size(self) -> int:
@@ -57,7 +61,12 @@ class Given:
         import jax
 
         with precision("float64"):
-            return np.asarray(jax.jit(jax.grad(self.function))(np.asarray(x, float)))
+            x = jax.numpy.asarray(x, float)
+            if not self.by_jax:
+                from steepest.objectives.finite_difference import FiniteDifferenceObjective
+
+                return np.asarray(FiniteDifferenceObjective(self.function).evaluate(x).gradient)
+            return np.asarray(jax.jit(jax.grad(self.function))(x))
 
     def value(self, x: Any) -> float:
         """f(x) in float64."""
@@ -66,6 +75,8 @@ class Given:
 
     def values(self, points: Any) -> np.ndarray:
         """f at the rows of `points`, for drawing."""
+        if not self.by_jax:
+            return np.array([self.value(point) for point in np.asarray(points, float)])
         import jax
 
         with precision("float64"):

@@ -40,6 +40,9 @@ def minimize(
         min=1, help="Descend from this many random points within the bounds.")] = None,
     dimensions: Annotated[int | None, typer.Option(
         metavar="N", help="Number of variables, where any will do.")] = None,
+    gradient: Annotated[str, typer.Option(
+        metavar="HOW", help="auto, by JAX; finite-difference for a Python function that only "
+        "NumPy can compute.")] = "auto",
     seed: options.Seed = 0,
     plot: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Draw contours, path and loss curve (png, svg, pdf).")] = None,
@@ -55,6 +58,7 @@ def minimize(
 
     f = given(formula, dimensions)
     box = None if bounds is None else list(options.bounds(bounds, "--bounds"))
+    f.by_jax = gradient != "finite-difference"
     x0 = None if starts is not None else f.start_at(start)
     if box is not None and f.names:
         box = _box(box, f.size)
@@ -68,7 +72,8 @@ def minimize(
             raise UsageError("--starts draws from --bounds; give them, as in --bounds -5:5,-5:5.")
         many = descend(
             f.function, None, optimizer=optimizer, learning_rate=rate, bounds=box or f.bounds,
-            starts=starts, seed=seed, max_steps=max_steps, tol=tolerance, **settings,
+            starts=starts, seed=seed, max_steps=max_steps, tol=tolerance, gradient=gradient,
+            **settings,
         )  # fmt: skip
         f.name_variables(np.size(many.best[0]))
         return _many(f, many, json)
@@ -76,14 +81,14 @@ def minimize(
     probes = ("loss", "gradient_norm", "step_norm", *(("params",) if record else ()))
     result = descend(
         f.function, x0, optimizer=optimizer, learning_rate=rate, bounds=box, max_steps=max_steps,
-        tol=tolerance, probes=probes, **settings,
+        tol=tolerance, probes=probes, gradient=gradient, **settings,
     )  # fmt: skip
     path = _path(f, result) if record else None
     ending = _ending(f, result, box)
     if csv is not None:
         _write_csv(csv, f, path)
     f.draw({_label(result): path["points"]} if path else {}, plot, surface, animate)
-    wrong = _wrong(result, ending)
+    wrong = _wrong(result, ending) if f.by_jax else ()
     if json:
         findings = [finding.to_dict() for finding in wrong]
         output.emit(_as_json(f, result, ending) | {"findings": findings})
@@ -152,7 +157,7 @@ def _ending(f: Given, result: Any, box: list | None) -> dict[str, Any]:
     from steepest.objectives.curvature import limit, spectrum
 
     out: dict[str, Any] = {"kind": None, "limit": None, "exact": False, "sentence": ""}
-    if f.size > 500:
+    if f.size > 500 or not f.by_jax:
         return out
     here = f.spectrum(spectrum, np.ravel(result.x))
     size = max(here.sharpness, 1e-300)

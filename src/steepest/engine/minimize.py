@@ -148,7 +148,7 @@ def _objective(fun, x0, args, jac, gradient):
         objective.check(x0)
         return objective
     objective = FunctionObjective(fun, args, jac)
-    otherwise = ", or pass gradient='finite-difference'"
+    otherwise = ", or pass gradient='finite-difference' (--gradient finite-difference)"
     traceable(_evaluate, objective, x0, getattr(fun, "__name__", "fun"), otherwise)
     return objective
 
