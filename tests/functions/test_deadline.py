@@ -44,6 +44,14 @@ def test_an_endless_worker_is_stopped_and_what_it_yielded_kept():
     assert not any(t.name == "steepest-symbolic" for t in threading.enumerate())
 
 
+def test_time_in_which_nothing_could_be_computed_counts_less():
+    def work():
+        time.sleep(0.3)  # as if others had the processor
+        yield 1
+
+    assert within(0.15, work) == ([1], True, None)
+
+
 def test_the_caller_goes_on_even_if_the_worker_cannot_be_stopped():
     release = threading.Event()
 

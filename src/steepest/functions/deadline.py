@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 INTERRUPTIBLE = frozenset(("sympy", "mpmath", "steepest"))
+PATIENCE = 5
+"""On a busy machine, work may last so many times its seconds by the clock, to have them at all."""
 
 
 class Yielded(NamedTuple):
@@ -30,7 +32,7 @@ class _TimeIsUp(BaseException):
 
 
 def within(seconds: float, work: Callable[[], Iterator[Any]]) -> Yielded:
-    """Run `work()` for at most `seconds`; everything it yielded until then."""
+    """Run `work()` for at most `seconds` of computing; everything it yielded until then."""
     values: list[Any] = []
     errors: list[Exception] = []
     ended = threading.Event()
@@ -46,8 +48,14 @@ def within(seconds: float, work: Callable[[], Iterator[Any]]) -> Yielded:
         ended.set()
 
     worker = threading.Thread(target=run, name="steepest-symbolic", daemon=True)
+    began, computed = time.monotonic(), time.process_time()
     worker.start()
-    finished = ended.wait(seconds)
+    finished, left = False, seconds
+    while not finished and left > 0:
+        finished = ended.wait(max(left, 0.01))
+        waited = time.monotonic() - began
+        used = min(waited, time.process_time() - computed)
+        left = min(seconds - used, PATIENCE * seconds - waited)
     kept = list(values)
     if not finished:
         _stop(worker)
