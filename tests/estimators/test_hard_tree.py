@@ -55,7 +55,7 @@ def test_it_is_scikit_learns_tree_again(case):
     assert (found.node_count, found.n_leaves) == (model.tree_.node_count, model.get_n_leaves())
     assert found.max_depth == model.get_depth()
     np.testing.assert_array_equal(found.apply(X), model.apply(X))
-    np.testing.assert_allclose(found.predict(X), model.tree_.predict(X).reshape(len(X), -1))
+    np.testing.assert_allclose(found.predict(X), model.tree_.value[model.apply(X), 0])
 
 
 def test_thresholds_move_to_the_middle_and_part_the_rows_as_before():

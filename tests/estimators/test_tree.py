@@ -48,6 +48,7 @@ def test_it_learns_and_its_decisions_are_those_of_the_model(fitted, iris):
     assert fitted.get_n_leaves() == fitted.tree_.n_leaves <= 8
 
 
+@pytest.mark.slow
 def test_the_best_of_several_starts_is_kept(iris):
     losses = [small(n_init=1, random_state=s).fit(*iris).loss_ for s in (7, 8)]
     both = small(random_state=7).fit(*iris)
@@ -62,6 +63,7 @@ def test_the_same_seed_gives_the_same_bits(fitted, iris):
     assert (again != other).any()
 
 
+@pytest.mark.slow
 def test_only_the_order_of_a_features_values_matters(fitted, iris):
     X, y = iris
     bent = np.exp(3 * X) * 1e4 - 7
@@ -95,14 +97,19 @@ def test_it_is_written_and_read_without_pickle(fitted, iris, tmp_path):
     assert not hasattr(clone(fitted), "tree_")
 
 
-def test_classes_may_weigh(iris):
+@pytest.mark.slow
+def test_classes_may_weigh(fitted, iris):
     X, y = iris
-    by_class = small(class_weight={0: 1, 1: 5, 2: 1}).fit(X, y)
-    by_row = small().fit(X, y, sample_weight=np.where(y == 1, 5, 1))
-    np.testing.assert_allclose(by_class.predict_proba(X), by_row.predict_proba(X), atol=1e-6)
-    assert by_class.tree_.weighted_n_node_samples[0] == 350
+    by_class = small(class_weight={0: 1, 1: 50, 2: 1}).fit(X, y)
+    by_row = small().fit(X, y, sample_weight=np.where(y == 1, 50, 1))
+    for model in (by_class, by_row):
+        assert model.tree_.weighted_n_node_samples[0] == 2600
+        # Rows that count for fifty are not given away.
+        assert (model.predict(X)[y == 1] == 1).all()
+        assert model.predict_proba(X)[:, 1].mean() > fitted.predict_proba(X)[:, 1].mean()
 
 
+@pytest.mark.slow
 def test_validation_rows_choose_the_epoch_and_end_the_run(iris):
     X, X_val, y, y_val = train_test_split(*iris, random_state=0, stratify=iris[1])
     model = small(patience=3, max_iter=300, learning_rate_leaf=1.0, schedule="constant")
@@ -115,6 +122,7 @@ def test_validation_rows_choose_the_epoch_and_end_the_run(iris):
     assert -np.log(p).mean() == pytest.approx(min(curve), rel=0.2)
 
 
+@pytest.mark.slow
 def test_rates_are_the_cells_of_one_program(iris):
     grid = {"learning_rate_feature": [1e-6, 0.1], "learning_rate_leaf": [0.05, 0.1]}
     before = advance._cache_size()
@@ -136,6 +144,7 @@ def test_a_regression_tree_is_piecewise_constant_in_the_units_of_the_target(diab
     assert model.plot_tree().texts
 
 
+@pytest.mark.slow
 def test_an_oblique_tree_is_soft_and_says_so(iris):
     X, y = iris
     model = small(splits="oblique", max_iter=40).fit(X, y)

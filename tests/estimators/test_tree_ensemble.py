@@ -53,6 +53,7 @@ def test_each_tree_can_be_read_and_drawn(fitted):
         fitted.describe(6)
 
 
+@pytest.mark.slow
 def test_regression_in_the_units_of_the_target():
     X, y = load_diabetes(return_X_y=True)
     given = {"n_estimators": 8, "max_depth": 3, "max_iter": 20, "random_state": 0}

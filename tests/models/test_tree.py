@@ -143,8 +143,13 @@ def test_derivatives_of_entmax_are_those_of_its_root(x64):
 def test_the_choice_is_soft_in_its_derivatives_alone(x64):
     a, b = (Tree(3, choice=c).bind((4,), 2) for c in ("softmax", "entmax"))
     params, _ = a.init(jax.random.key(3))
-    np.testing.assert_array_equal(a.forward(params, (), X)[0], b.forward(params, (), X)[0])
-    g, h = (jax.grad(lambda p, m=m: jnp.sum(m.forward(p, (), X)[0] ** 2))(params) for m in (a, b))
+
+    def total(params, model):
+        return jnp.sum(model.forward(params, (), X)[0] ** 2)
+
+    both = jax.jit(jax.value_and_grad(total))
+    (u, g), (v, h) = both(params, a), both(params, b)
+    assert u == v
     np.testing.assert_array_equal(g["leaf"], h["leaf"])
     assert np.any(g["feature"] != h["feature"])
 
@@ -156,7 +161,7 @@ def test_trees_see_their_share_of_the_features_and_weigh_themselves():
     chosen = np.argmax(model.logits(params, buffers), axis=-1)
     assert np.take_along_axis(np.asarray(buffers["allowed"]), chosen.T, axis=-1).all()
     x = jnp.asarray(RNG.normal(size=(5, 40)), jnp.float32)
-    weights = model.weights(params, model.shares(params, buffers, x))
+    weights = jax.jit(lambda: model.weights(params, model.shares(params, buffers, x)))()
     np.testing.assert_allclose(weights.sum(axis=0), 1, rtol=1e-6)
     assert len(np.unique(weights[0])) > 1
 
@@ -167,11 +172,20 @@ def test_dropout_leaves_trees_out_in_training_alone():
     assert not TreeEnsemble(dropout=0).uses_key
     params, buffers = model.init(jax.random.key(0))
     x = jnp.asarray(X, jnp.float32)
-    plain = model.forward(params, buffers, x)[0]
     key = jax.random.key(1)
-    np.testing.assert_array_equal(plain, model.forward(params, buffers, x, train=True)[0])
-    assert np.any(plain != model.forward(params, buffers, x, key, train=True)[0])
-    np.testing.assert_array_equal(plain, model.forward(params, buffers, x, key)[0])
+
+    @jax.jit
+    def all_ways():
+        return [
+            model.forward(params, buffers, x, *how, train=train)[0]
+            for how in ((), (key,))
+            for train in (False, True)
+        ]
+
+    plain, without_key, predicting, training = all_ways()
+    np.testing.assert_array_equal(plain, without_key)
+    np.testing.assert_array_equal(plain, predicting)
+    assert np.any(plain != training)
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -179,10 +193,14 @@ def test_dropout_leaves_trees_out_in_training_alone():
 def test_dtype_is_that_of_the_run_and_runs_stack(model, double):
     with jax.enable_x64(double):
         model = model.bind((2, 2), 3)
-        keys = jax.random.split(jax.random.key(0), 2)
-        params, buffers = jax.vmap(model.init)(keys)
         x = jnp.asarray(X.reshape(-1, 2, 2), jnp.zeros(()).dtype)
-        out = jax.vmap(lambda p, b: model.forward(p, b, x)[0])(params, buffers)
+
+        def outputs(keys):
+            params, buffers = jax.vmap(model.init)(keys)
+            return jax.vmap(lambda p, b: model.forward(p, b, x)[0])(params, buffers), params
+
+        # Shapes and number types are known without compiling anything.
+        out, params = jax.eval_shape(outputs, jax.random.split(jax.random.key(0), 2))
         assert out.shape == (2, 12, 3)
         assert {a.dtype for a in trees.leaves((params, out))} == {jnp.zeros(()).dtype}
         assert from_dict(to_dict(model)) == model

@@ -108,7 +108,7 @@ def test_averages_go_around(x64):
 
 
 def test_schedules_count_in_steps_and_the_first_rate_is_told(x64):
-    falling = Exponential(0.1, factor=0.5)
+    falling = Exponential(0.1, decay=0.5)
     method = Groups({"bias": Adam(falling)}, rest=Momentum(0.02)).bind(Horizon(2, 8))
     alone = run(Adam(falling).bind(Horizon(2, 8)), {"bias": jnp.ones(1)}, 8).learning_rate
     close(run(method, weights(), 8).learning_rate, alone)

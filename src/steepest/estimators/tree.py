@@ -47,7 +47,7 @@ class GradientTrees(Trained):
     def _settings(self, once: bool) -> Settings:
         rules = {}
         for name, rate in self._rates().items():
-            base.real(self, f"learning_rate_{name}", rate, above=0.0)
+            base.real(self, f"learning_rate_{name}", rate, least=None, above=0.0)
             rules[name] = make_optimizer(
                 self.optimizer, learning_rate=make_schedule(self.schedule, rate)
             )
