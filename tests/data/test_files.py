@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import dump_svmlight_file
 
 from steepest.core.errors import DataError, UsageError
-from steepest.data import Encoder, load
+from steepest.data import Encoder, load, sql
 
 FRAME = pl.DataFrame(
     {"a": [1.5, 2.5, None, 4.0], "b": ["x", "y", None, "x"], "label": ["n", "p", "n", "p"]}
@@ -225,6 +225,19 @@ def test_a_password_is_never_shown():
     with pytest.raises(DataError) as caught:
         load("sql:nosuchdb://me:secret@host/db select 1")
     assert "secret" not in str(caught.value)
+
+
+def test_sql_by_adbc(tmp_path):
+    pytest.importorskip("adbc_driver_sqlite")
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as base:
+        base.execute("create table t (a real, b text)")
+        base.executemany("insert into t values (?, ?)", [(0.5, "x"), (None, "y")])
+    assert sql.has_adbc("sqlite:///shop.db")
+    assert not sql.has_adbc("postgresql+psycopg://host/db")
+    assert not sql.has_adbc("no such://host/db")
+    frame = sql.by_adbc(f"sqlite:///{path}", "select * from t order by b")
+    assert frame.rows() == [(0.5, "x"), (None, "y")]
 
 
 def test_places_without_data(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from contextlib import closing
 
@@ -16,7 +17,8 @@ _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]*@")
 def read_sql(text: str) -> tuple[pl.DataFrame, str]:
     """The frame of `sql:URL QUERY`, and a name without the password.
 
-    `sqlite:///file.db` needs nothing more; other databases need SQLAlchemy or an ADBC driver.
+    `sqlite:///file.db` needs nothing more; other databases need SQLAlchemy, or the ADBC driver for
+    such URLs (`adbc_driver_postgresql` for `postgresql://`), which is preferred where it is there.
     """
     url, _, query = text.removeprefix("sql:").strip().partition(" ")
     name = "sql:" + hide_password(url)
@@ -45,22 +47,30 @@ def _frame(url: str, query: str) -> pl.DataFrame:
         file = f"file:{url.removeprefix('sqlite:///')}?mode=ro"
         with closing(sqlite3.connect(file, uri=True)) as connection:
             return pl.read_database(query, connection, infer_schema_length=None)
+    if has_adbc(url):
+        return by_adbc(url, query)
     try:
         import sqlalchemy
     except ImportError:
-        sqlalchemy = None  # type: ignore[assignment]
-    if sqlalchemy is None:
-        try:
-            import adbc_driver_manager  # noqa: F401
-        except ImportError:
-            raise MissingExtraError("sqlalchemy", "sql", "Reading from a database") from None
-        return pl.read_database_uri(query, url, engine="adbc")
+        raise MissingExtraError("sqlalchemy", "sql", "Reading from a database") from None
     engine = sqlalchemy.create_engine(url)
     try:
         with engine.connect() as connection:
             return pl.read_database(query, connection, infer_schema_length=None)
     finally:
         engine.dispose()
+
+
+def has_adbc(url: str) -> bool:
+    """Whether the ADBC driver for such URLs is installed; `postgresql+psycopg` is SQLAlchemy's."""
+    scheme = re.sub("^postgres$", "postgresql", url.partition("://")[0])
+    drivers = ("adbc_driver_manager", f"adbc_driver_{scheme}")
+    return scheme.isidentifier() and all(importlib.util.find_spec(d) for d in drivers)
+
+
+def by_adbc(url: str, query: str) -> pl.DataFrame:
+    """The rows of a query, column by column as Arrow."""
+    return pl.read_database_uri(query, url, engine="adbc")
 
 
 def hide_password(text: str) -> str:
