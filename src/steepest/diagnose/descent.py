@@ -89,6 +89,8 @@ def slow(case: Case, deep: bool) -> Finding | None:
     curve = case.curve
     if curve is None or case.diverged or case.outcome.text in ("converged", "stopped"):
         return None
+    if case.full_batch and _arrived(case):
+        return None
     pace = case.pace
     crawling = pace is not None and pace < PACE
     falling = curve.falling
@@ -168,6 +170,12 @@ def noise_floor(case: Case, deep: bool) -> Finding | None:
         ({"schedule": "cosine"}, {"average": 0.99}, {"batch_size": 4 * case.batch_size}),
         0.4,
     )  # fmt: skip
+
+
+def _arrived(case: Case) -> bool:
+    """Whether hardly anything is left of the gradient."""
+    norms = np.asarray(case.steps.get("gradient_norm", ()), float)
+    return len(norms) > 1 and bool(norms[-1] < 1e-3 * norms[0])
 
 
 def _by_gradient(case: Case) -> float:

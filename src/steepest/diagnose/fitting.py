@@ -13,6 +13,8 @@ RISE = 0.3
 LACK = 0.06
 """By how much the neighbours must do better than the model on its training rows, beside the error
 of their score."""
+SHRUNK = 1.5
+"""By how much outputs have to be stretched to fit, from which on a penalty is too strong."""
 GAP = 0.15
 """By how much the score of training must exceed that of validation, beside its error."""
 
@@ -75,8 +77,10 @@ def underfitting(case: Case, deep: bool) -> Finding | None:
     there = case.reference
     if case.diverged or there is None or not np.isfinite(case.score):
         return None
+    strong, changes = _regularised(case)
     gap = there.score - case.score
-    if gap < LACK + 2.5 * there.error:
+    held_back = bool(strong) and case.regression and deep and _shrinkage(case) > SHRUNK
+    if gap < LACK + 2.5 * there.error and not held_back:
         return None
     name = "R^2" if case.regression else "accuracy"
     said = (
@@ -84,8 +88,10 @@ def underfitting(case: Case, deep: bool) -> Finding | None:
         f"nearest neighbours reaches {there.score:.3g}"
     )
     evidence = {"score": case.score, "neighbours": there.score, "error": there.error}
-    strong, changes = _regularised(case)
     if strong:
+        if held_back:
+            evidence["shrinkage"] = _shrinkage(case)
+            said = f"The outputs would fit best {evidence['shrinkage']:.3g} times as large"
         return Finding(
             "regularisation_too_strong",
             f"{said}: {strong} holds it back; lower it.",
@@ -103,6 +109,21 @@ def underfitting(case: Case, deep: bool) -> Finding | None:
             {"hidden": (*settings.hidden, *settings.hidden[-1:])},
         )
     return Finding("underfitting", f"{said}: it is too small for these data.", evidence, wider, 0.5)
+
+
+def _shrinkage(case: Case) -> float:
+    """The factor about their mean by which the outputs fit the targets best: 1 without a penalty.
+
+    It is cov(y, f)/var(f), the slope of the targets on the outputs; infinite where these are one
+    value.
+    """
+    f = np.asarray(case.outputs, float).reshape(len(case.sample.y), -1)
+    y = np.asarray(case.sample.y, float).reshape(len(f), -1)
+    if f.shape != y.shape:
+        return 1.0
+    f, y = f - f.mean(axis=0), y - y.mean(axis=0)
+    spread = float(np.sum(f**2))
+    return float(np.sum(f * y)) / spread if spread > 1e-12 * float(np.sum(y**2)) else float("inf")
 
 
 def _regularised(case: Case) -> tuple[str, tuple]:
