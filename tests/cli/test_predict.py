@@ -86,7 +86,7 @@ def test_what_differs_from_training_is_told_once(shop, tmp_path, monkeypatch, ca
     said = capfdbinary.readouterr()
     assert len(said.out.split()) == 61
     assert said.err.count(b"'price' of training is not there") == 1
-    assert said.err.count(b"'more' was not in training") == 1
+    assert said.err.count(b"other.csv: the column 'more' was not in training") == 1
 
 
 @pytest.mark.parametrize(

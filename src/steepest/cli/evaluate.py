@@ -33,7 +33,7 @@ def evaluate(
     rows = _Rows(trained, file, {"target": target or trained.encoder.target, "weights": weights})
     found = trained.evaluate(rows)
     for sentence in trained.encoder.warnings:
-        output.warn(model_given.named(sentence, rows.path))
+        output.warn(sentence)
     metrics = {"loss": found["loss"]} | found
     if json:
         output.emit({"model": model, "data": file, "rows": rows.count, **metrics})
@@ -50,14 +50,12 @@ class _Rows:
     file: str
     options: dict[str, Any]
     count: int = 0
-    path: str = model_given.NAME
 
     def pieces(self) -> Iterator[Arrays]:
         import numpy as np
 
         encoder, dtype = self.trained.encoder, np.dtype(self.trained.dtype)
         for table in model_given.tables_in(self.file, **self.options):
-            self.path = table.where
             for first in range(0, table.rows, BLOCK_ROWS):
                 rows = table.take(np.arange(first, min(first + BLOCK_ROWS, table.rows)))
                 yield encoder.transform(rows, dtype)

@@ -50,7 +50,7 @@ def predict(
     else:
         _write_csv(to, blocks)
     for sentence in trained.encoder.warnings:
-        output.warn(model_given.named(sentence, done.path))
+        output.warn(sentence)
     if to != model_given.STREAM:
         output.hint(f"{output.count(done.rows)} predictions are in {to}.")
     return 0
@@ -58,10 +58,9 @@ def predict(
 
 @dataclass
 class _Done:
-    """How many rows were predicted, and from where they came."""
+    """How many rows were predicted."""
 
     rows: int = 0
-    path: str = model_given.NAME
 
 
 def _where(out: str | None, file: str) -> str:
@@ -94,7 +93,6 @@ def _blocks(
     import numpy as np
 
     for table in tables:
-        done.path = table.where
         for first in range(0, table.rows, BLOCK_ROWS):
             rows = table.take(np.arange(first, min(first + BLOCK_ROWS, table.rows)))
             yield _frame(trained, rows, probabilities)
