@@ -16,6 +16,7 @@ import concurrent.futures
 import json
 import math
 import multiprocessing
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -153,13 +154,13 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
     sets = dict.fromkeys(r["data"].partition(":")[0] for r in rows)
     seeds = sorted({r["seed"] for r in rows})
     hits, runs = (sum(r[k] for r in tables["illnesses"]) for k in ("found", "runs"))
-    lines += [
-        "",
+    said = (
         f"In all {hits} of {runs} ({100 * hits / max(runs, 1):.1f} %). Of {well['runs']} runs that "
         f"are well {well['accused']} were accused ({100 * well['share']:.1f} %"
         f"{': ' + well['of'] if well['of'] else ''}). Data: {', '.join(sets)}; seeds "
-        f"{', '.join(map(str, seeds))}.",
-    ]
+        f"{', '.join(map(str, seeds))}."
+    )
+    lines += ["", *textwrap.wrap(said, 100)]
     return "\n".join(lines)
 
 

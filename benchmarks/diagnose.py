@@ -30,9 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "optimizer": {"optimizer": "auto"},
     "batch": {"batch_size": "auto"},
 }
-MARK = (
-    "<!-- table of automatic settings, written by `python -m benchmarks.diagnose auto --docs` -->"
-)
+MARK = "<!-- automatic settings, written by `python -m benchmarks.diagnose auto --docs` -->"
 
 
 def speed(results: Results, repeats: int) -> None:
