@@ -58,8 +58,10 @@ def test_the_best_of_several_starts_is_kept(iris):
 
 def test_the_same_seed_gives_the_same_bits(fitted, iris):
     X, y = iris
+    once = fitted.predict_proba(X)
     again, other = (small(random_state=s).fit(X, y).predict_proba(X) for s in (0, 4))
-    np.testing.assert_array_equal(fitted.predict_proba(X), again)
+    np.testing.assert_array_equal(once, again)
+    np.testing.assert_array_equal(once, fitted.fit(X, y).predict_proba(X))
     assert (again != other).any()
 
 

@@ -24,7 +24,7 @@ class TreeEnsembles(GradientTrees):
 
     NUMBERS = GradientTrees.NUMBERS | {"learning_rate_weight", "dropout"}
 
-    def _model(self):
+    def _made(self):
         return TreeEnsemble(
             trees=base.whole(self, "n_estimators", self.n_estimators),
             depth=self.max_depth,
@@ -135,7 +135,9 @@ class TreeEnsembleRegressor(TreeEnsembles, TrainedRegressor):
     As `TreeEnsembleClassifier`, with the squared loss on targets that are scaled inside to mean 0
     and deviation 1 (each column by itself), so their units do not matter.
 
-    Parameters: as there, without class_weight. `loss`: None is `squared`; others by name.
+    Parameters: as there, without class_weight; fewer and smaller trees by default, since noise in
+    the target is learned by heart sooner than labels are. `loss`: None is `squared`; others by
+    name.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
@@ -144,10 +146,10 @@ class TreeEnsembleRegressor(TreeEnsembles, TrainedRegressor):
     True
     """
 
-    def __init__(self, n_estimators=64, *, max_depth=5, max_features=0.8, dropout=0.2, loss=None,
+    def __init__(self, n_estimators=32, *, max_depth=4, max_features=0.8, dropout=0.2, loss=None,
                  learning_rate_feature=0.1, learning_rate_threshold=0.03, learning_rate_leaf=0.1,
                  learning_rate_weight=0.05, optimizer="adam", schedule="cosine", average=None,
-                 batch_size=64, max_iter=50, patience=None, min_delta=0.0,
+                 batch_size=64, max_iter=40, patience=None, min_delta=0.0,
                  validation_fraction=0.0, dtype="float32", random_state=None, verbose=False,
                  callbacks=None):  # fmt: skip
         base.keep(self, locals())
