@@ -152,6 +152,20 @@ class Estimator(BaseEstimator):
 
         save(path, self)
 
+    def to_onnx(self, path: str | os.PathLike[str], dtype: str = "float32") -> None:
+        """Write a fitted linear model or perceptron as an ONNX file, for other programs to run.
+
+        Its input is `X` (rows, features) of `dtype`, as given to `predict`: scaling is part of the
+        graph, and of an ensemble the mean. Outputs: `prediction` (rows, targets), or `label` with
+        `probabilities` or `decision` (rows, classes).
+
+        Raises UsageError for estimators that have no such form, MissingExtraError without the
+        package onnx.
+        """
+        from steepest.estimators.onnx_file import save_onnx
+
+        save_onnx(path, self, dtype)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -22,13 +22,14 @@ from steepest.core.record import swap
 from steepest.data.dataset import Arrays
 from steepest.engine.auto import OTHERWISE, choose
 from steepest.engine.compiling import precision
-from steepest.engine.runs import BLOCK_ROWS, Runs, bucket
+from steepest.engine.runs import Runs
 from steepest.engine.settings import Settings
-from steepest.engine.spec import RunSpec, cast_host
+from steepest.engine.spec import RunSpec
 from steepest.estimators import base, sparse
 from steepest.estimators.base import Estimator, Job
 from steepest.estimators.convex import Target
 from steepest.estimators.curvature import stable_limit
+from steepest.estimators.forward import outputs
 from steepest.estimators.inputs import Labels, Scaling, check_fit, check_rows, check_weight, dense
 from steepest.objectives.classification import BinaryLogLoss, LogLoss
 from steepest.objectives.losses import loss as find_loss
@@ -48,10 +49,6 @@ class Coding:
     outputs: int
     entries: int = 0
     chosen: dict[str, Any] | None = None
-
-
-BLOCK_NUMBERS = 2**24
-"""How many inputs are predicted from at once."""
 
 
 class Trained(Estimator):
@@ -260,20 +257,9 @@ class Trained(Estimator):
     def _forward(self, X: Any, dtype: str | None = None) -> np.ndarray:
         """Outputs of all members, (members, rows, outputs), in `dtype` or that of training."""
         check_is_fitted(self)
-        dtype = self._dtype if dtype is None else dtype
+        points = (self._params, self._buffers)
         X, scaling = check_rows(self, X), self._coding.scaling
-        params, buffers = cast_host((self._params, self._buffers), dtype)
-        model, out = cast_host(self._model, dtype), []
-        most = max(64, min(BLOCK_ROWS, BLOCK_NUMBERS // X.shape[1]))
-        with precision(dtype):
-            for first in range(0, X.shape[0], most):
-                block = scaling(dense(X[first : first + most]), dtype)
-                n = len(block)
-                rows = max(64, 1 << (n - 1).bit_length()) if n <= 512 else bucket(n)
-                block = np.concatenate([block, np.zeros((rows - n, X.shape[1]), block.dtype)])
-                found = _outputs(model, params, buffers, block)
-                out.append(np.asarray(found)[:, :n])
-        return np.concatenate(out, axis=1)
+        return outputs(self._model, points, X, scaling, self._dtype if dtype is None else dtype)
 
 
 def _form(X: Any, packed: bool) -> Any:
@@ -281,14 +267,6 @@ def _form(X: Any, packed: bool) -> Any:
     if packed:
         return X if sp.issparse(X) else sp.csr_matrix(X)
     return dense(X, np.float64 if X.dtype.kind != "f" else X.dtype)
-
-
-@jax.jit
-def _outputs(model, params, buffers, x):
-    def one(params, buffers):
-        return model.forward(params, buffers, x, train=False)[0]
-
-    return jax.vmap(one)(params, buffers)
 
 
 def _last(curves: np.ndarray) -> np.ndarray:
