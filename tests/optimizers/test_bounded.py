@@ -24,8 +24,8 @@ def optimal(x, gradient, lower, upper, tolerance=1e-7):
     free = (x > lower) & (x < upper)
     return (
         (np.abs(gradient[free]) <= tolerance).all()
-        and (gradient[x == lower] >= -tolerance).all()
-        and (gradient[x == upper] <= tolerance).all()
+        and (gradient[(x == lower) & (x < upper)] >= -tolerance).all()
+        and (gradient[(x == upper) & (x > lower)] <= tolerance).all()
         and (x >= lower).all()
         and (x <= upper).all()
     )
