@@ -40,12 +40,14 @@ def stable_limit(spec: Any, train: Arrays, seed: int, dtype: str, single: bool =
     )
     if name is None:
         return ""
+    assert train.y is not None
+    assert train.weight is not None
     rows = np.linspace(0, len(train.x) - 1, min(len(train.x), ROWS)).astype(int)
     if single:
         rows = np.array([int(np.argmax(train.weight * row_squares(train.x, packed)))])
     weight = train.weight[rows]
     # Of a row its own weight counts; of all, how they share in their mean.
-    weight = weight if single else weight / weight.sum()
+    weight = weight if single else weight / max(weight.sum(), np.finfo(dtype).tiny)
     part = Arrays(train.x[rows], train.y[rows], weight)
     with precision(dtype):
         objective = cast_host(spec.objective, dtype)
