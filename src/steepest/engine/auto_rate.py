@@ -303,13 +303,14 @@ def rate_map(
     """Run `settings` to their end at `rates` learning rates, a factor 2 apart, from each seed.
 
     All runs are one program and share, seed by seed, initial weights and order of mini-batches. The
-    rates begin at twice the stable limit at the start (at 1 for rules without one). `target`: the
+    rates end at eight times the stable limit at the start, since networks bear more than that and
+    the map is to show where they fail (at 1 for rules without a limit). `target`: the
     loss that counts as success; by default twice the median loss of the best rate.
     """
     if not isinstance(ready.train, Arrays):
         raise UsageError("the map of learning rates needs the rows in memory.")
     limit = limit_at_start(ready, settings, settings.seed)
-    top = HIGHEST if limit is None else 2 * limit
+    top = HIGHEST if limit is None else 8 * limit
     tried = 2.0 ** (math.floor(math.log2(top)) - np.arange(rates))[::-1]
     total = steps_of(ready, settings)
     losses = sweep(ready, settings, tried, tuple(seeds), total)
