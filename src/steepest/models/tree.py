@@ -30,7 +30,7 @@ def entmax(z: Array) -> Array:
 
     Peters, Niculae and Martins, "Sparse sequence-to-sequence models" (2019), eq. 13.
 
-    >>> entmax(jnp.asarray([2.0, 1.0, -1.0])).round(3).tolist()
+    >>> [round(float(p), 3) for p in entmax(jnp.asarray([2.0, 1.0, -1.0]))]
     [0.831, 0.169, 0.0]
     """
     z = (z - jnp.max(z, axis=-1, keepdims=True)) / 2

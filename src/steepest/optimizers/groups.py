@@ -39,8 +39,8 @@ class Groups:
         >>> method = Groups({"bias": GradientDescent(0.5)}, rest=GradientDescent(0.1))
         >>> w = {"weight": jnp.ones(2), "bias": jnp.ones(1)}
         >>> updates, state = method.update(w, method.init(w))
-        >>> updates["bias"].tolist(), updates["weight"].round(2).tolist()
-        ([-0.5], [-0.10000000149011612, -0.10000000149011612])
+        >>> {name: round(float(u[0]), 3) for name, u in updates.items()}
+        {'bias': -0.5, 'weight': -0.1}
 
     Raises UsageError for an array in no group, for a group with no array, and for optimizers that
     search along a line, since those need all the weights at once.
