@@ -126,7 +126,7 @@ class Tree:
     >>> model = Tree(depth=2).bind(inputs=(4,), outputs=3)
     >>> params, buffers = model.init(jax.random.key(0))
     >>> {name: array.shape for name, array in params.items()}
-    {'feature': (3, 4), 'leaf': (4, 3), 'threshold': (3, 4)}
+    {'feature': (3, 4), 'threshold': (3, 4), 'leaf': (4, 3)}
     >>> model.forward(params, buffers, jax.numpy.ones((5, 4)))[0].shape
     (5, 3)
     """
