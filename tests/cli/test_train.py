@@ -95,3 +95,16 @@ def test_probes_are_recorded_by_name_and_a_wrong_one_is_refused_at_once(capsys, 
     assert run(["train", "iris", "--probes", "los", "-o", "other"]) == 2
     assert "did you mean 'loss'" in capsys.readouterr().err
     assert not (here / "other").exists()
+
+
+def test_a_table_in_another_encoding(here, capsys):
+    rows = [f"{city};{i % 7};{i % 2}" for i, city in enumerate(["Zürich", "Genève"] * 40)]
+    (here / "t.csv").write_bytes("\n".join(["Ort;n;jahr", *rows]).encode("cp1252"))
+    command = ["train", "t.csv", "--target", "jahr", *QUICK]
+    assert run(command) == 2
+    assert "--encoding" in capsys.readouterr().err
+    assert run([*command, "--encoding", "cp1252", "--json"]) == 0
+    model = json.loads(capsys.readouterr().out)["directory"] + "/model/model.json"
+    assert "Zürich" in str(json.loads((here / model).read_text()))
+    assert run([*command, "--encoding", "cp1252", "--memory", "10MB"]) == 2
+    assert "save it as UTF-8" in capsys.readouterr().err

@@ -22,8 +22,7 @@ def inspect(
     drop: options.Drop = None,
     task: Annotated[str | None, typer.Option(
         help="classification or regression, if the guess is wrong.")] = None,
-    encoding: Annotated[str | None, typer.Option(
-        help="The encoding of a text table that is not UTF-8, such as cp1252.")] = None,
+    encoding: options.Encoding = None,
     json: options.Json = False,
 ) -> int:  # fmt: skip
     """Show what training would do with each column of a table."""

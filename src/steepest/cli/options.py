@@ -23,6 +23,9 @@ Weights = Annotated[str | None, typer.Option(
     help="The column of row weights.", rich_help_panel="Data")]  # fmt: skip
 Drop = Annotated[list[str] | None, typer.Option(
     help="A column to leave out; may be repeated.", rich_help_panel="Data")]  # fmt: skip
+Encoding = Annotated[str | None, typer.Option(
+    help="The encoding of a text table that is not UTF-8, such as cp1252.",
+    rich_help_panel="Data")]  # fmt: skip
 Task = Annotated[str | None, typer.Option(
     help="classification or regression, if guessed wrong.", rich_help_panel="Data")]  # fmt: skip
 

@@ -41,7 +41,7 @@ def train_stream(
     json: bool,
 ) -> int:
     """Read, predict, count, learn; then write the model where `steepest train` would."""
-    wrong = [k for k in ("test", "memory") if k in where]
+    wrong = [k for k in ("test", "memory", "encoding") if k in where]
     if wrong:
         raise UsageError(f"--{wrong[0]} does not apply to --stream, which learns row by row.")
     task = where.pop("task", None)

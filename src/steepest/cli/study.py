@@ -48,6 +48,7 @@ def study(
     weights: options.Weights = None,
     drop: options.Drop = None,
     task: options.Task = None,
+    encoding: options.Encoding = None,
     starts: Annotated[int | None, typer.Option(
         min=1, help="Starting points \\[10].", show_default=False,
         rich_help_panel="Functions")] = None,
@@ -81,7 +82,7 @@ def study(
     """Compare settings over many seeds: what works best, how surely, and what each one does."""
     fixed = dict(given or {}) | ({"seed": seed} if seed else {})
     for_data = {"target": target, "test": test, "weights": weights, "drop": tuple(drop or ()),
-                "task": task}  # fmt: skip
+                "task": task, "encoding": encoding}  # fmt: skip
     for_data = {k: v for k, v in for_data.items() if v}
     for_functions = {"starts": starts, "start": start, "spread": spread, "bounds": bounds,
                      "max_steps": max_steps, "dimensions": dimensions}  # fmt: skip

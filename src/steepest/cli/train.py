@@ -37,6 +37,7 @@ def train(
     weights: options.Weights = None,
     drop: options.Drop = None,
     task: options.Task = None,
+    encoding: options.Encoding = None,
     memory: Annotated[str | None, typer.Option(
         metavar="2GB", help="Stream the rows of a CSV, Parquet or IDX file, with so much memory "
         "for them; a file that does not fit is streamed by itself.",
@@ -69,7 +70,7 @@ def train(
     assert settings is not None
     config: Any = None
     where: dict[str, Any] = {"target": target, "test": test, "weights": weights, "task": task,
-             "memory": memory, "drop": tuple(drop or ())}  # fmt: skip
+             "memory": memory, "encoding": encoding, "drop": tuple(drop or ())}  # fmt: skip
     where = {k: v for k, v in where.items() if v}
     if stream:
         if data is None or resume is not None or seeds > 1:

@@ -192,8 +192,8 @@ def refuse_encoding(path: str, held: bytes | None, lines: int = 0) -> None:
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise DataError(
             f"{path}: line {line} has the byte 0x{data[error.start]:02X} at place {column}, which "
-            "is not UTF-8; save it as UTF-8, as by `iconv -f cp1252 -t utf-8`, or give `load` its "
-            "encoding."
+            "is not UTF-8; save it as UTF-8, as by `iconv -f cp1252 -t utf-8`, or give its "
+            "encoding (--encoding cp1252, in Python encoding='cp1252')."
         ) from None
 
 

@@ -60,6 +60,10 @@ def prepare(
         memory = must_stream(data)
     if memory is None:
         return Prepared(data, settings, **options)
+    if options.pop("encoding", None):
+        raise UsageError(
+            f"encoding: {data} is streamed, and only UTF-8 can be; save it as UTF-8 first."
+        )
     return Streamed(data, settings, memory, **options)
 
 
