@@ -2,9 +2,9 @@
 
     python -m benchmarks.accuracy
 
-Five folds (shuffled, seed 0), five model seeds each, on the five bundled sets. Ours: the recipe that
-`steepest train` uses when nothing but DATA is given, of whose training rows it holds a tenth out
-for validation itself. Theirs: `MLPClassifier()`, `MLPRegressor()` on standardised inputs (and, for
+Five folds (shuffled, seed 0), five model seeds each, on the five bundled sets. Ours: the recipe
+that `steepest train` uses when nothing but DATA is given, of whose training rows it holds a tenth
+out for validation itself. Theirs: `MLPClassifier()`, `MLPRegressor()` on standardised inputs (and, for
 regression, standardised targets) with all training rows. The standard error is that of the mean
 over folds of the paired difference.
 """
@@ -16,6 +16,7 @@ import dataclasses
 import warnings
 
 import numpy as np
+
 from benchmarks.measure import Results
 
 SETS = ("iris", "wine", "breast_cancer", "diabetes", "digits")
