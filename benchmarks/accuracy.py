@@ -4,9 +4,9 @@
 
 Five folds (shuffled, seed 0), five model seeds each, on the five bundled sets. Ours: the recipe
 that `steepest train` uses when nothing but DATA is given, of whose training rows it holds a tenth
-out for validation itself. Theirs: `MLPClassifier()`, `MLPRegressor()` on standardised inputs (and, for
-regression, standardised targets) with all training rows. The standard error is that of the mean
-over folds of the paired difference.
+out for validation itself. Theirs: `MLPClassifier()`, `MLPRegressor()` on standardised inputs (and,
+for regression, standardised targets) with all training rows. The standard error is that of the
+mean over folds of the paired difference.
 """
 
 from __future__ import annotations
