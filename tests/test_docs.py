@@ -41,7 +41,7 @@ BLOCK = re.compile(
 # Modules whose examples take ten seconds or more are among the long tests.
 FITTING = {f"steepest.{name}" for name in (
     "estimators.linear", "estimators.mlp", "estimators.robust", "estimators.search",
-    "estimators.svm", "study.study",
+    "estimators.svm", "estimators.tree", "estimators.tree_ensemble", "models.tree", "study.study",
 )}  # fmt: skip
 FITTED = [pytest.param(m, marks=pytest.mark.slow) if m in FITTING else m for m in MODULES]
 
@@ -55,7 +55,7 @@ def test_doctests(name, tmp_path, monkeypatch):
 
 
 # Pages whose examples take more than half a minute are among the long tests.
-LONG = ("diagnose.md", "train.md", "study.md", "estimators.md")
+LONG = ("diagnose.md", "train.md", "study.md", "estimators.md", "trees.md")
 MARKED = [pytest.param(p, marks=pytest.mark.slow) if p.name in LONG else p for p in PAGES]
 
 

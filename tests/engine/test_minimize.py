@@ -182,8 +182,8 @@ def test_every_iterate_is_within_the_bounds():
 
 
 def test_bounds_are_refused_by_methods_that_cannot_keep_them():
-    with pytest.raises(UsageError, match="LBFGS works on smooth objectives only"):
-        steepest.minimize(bowl, START, bounds=(-1, 1), optimizer="lbfgs")
+    with pytest.raises(UsageError, match="BFGS works on smooth objectives only"):
+        steepest.minimize(bowl, START, bounds=(-1, 1), optimizer="bfgs")
 
 
 def test_callback_sees_the_run_and_may_end_it():
