@@ -48,10 +48,15 @@ class Bench:
         """The rows."""
         return self.data if isinstance(self.data, Table) else load(self.data)
 
-    @cached_property
-    def as_numbers(self) -> Table:
-        """The same rows with numbers as targets: classes as 0 and 1, a column for each."""
-        table = self.table
+    def few(self, rows: int) -> Table:
+        """At most so many of the rows, drawn at random but always the same."""
+        if len(self.table) <= rows:
+            return self.table
+        chosen = np.random.default_rng(0).permutation(len(self.table))[:rows]
+        return self.table.take(np.sort(chosen))
+
+    def as_numbers(self, table: Table) -> Table:
+        """These rows with numbers as targets: classes as 0 and 1, a column for each."""
         if self.classifies:
             y = np.asarray(table.y.to_numpy() if isinstance(table.y, pl.Series) else table.y)
             labels = np.unique(y)

@@ -18,7 +18,10 @@ SHOWN = (1, 2, 3, 5, 10, 20, 30)
 def measure(bench: Bench) -> Table:
     """Plain descent on the squared error of the same rows, their targets as numbers."""
     result = bench.study(
-        [{"learning_rate": RATE}], epochs=EPOCHS, data=bench.as_numbers, every_step=False
+        [{"learning_rate": RATE}],
+        epochs=EPOCHS,
+        data=bench.as_numbers(bench.table),
+        every_step=False,
     )
     epochs, curves = result.curves("train_loss")
     errors = curves[0]

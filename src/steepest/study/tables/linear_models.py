@@ -100,10 +100,7 @@ def measure(bench: Bench) -> Table:
 
 
 def _binary(bench: Bench) -> tuple[Rows, np.ndarray]:
-    table = bench.table
-    if len(table) > MOST_ROWS:
-        chosen = np.random.default_rng(0).permutation(len(table))[:MOST_ROWS]
-        table = table.take(np.sort(chosen))
+    table = bench.few(MOST_ROWS)
     y = np.asarray(table.y)
     if bench.classifies:
         labels, index = np.unique(y, return_inverse=True)

@@ -24,10 +24,7 @@ MOST_ROWS = 300
 
 def measure(bench: Bench) -> Table:
     """Few rows and many epochs, so that there is something to regularize."""
-    table = bench.table
-    if len(table) > 3 * MOST_ROWS:
-        rows = np.random.default_rng(0).permutation(len(table))[: 3 * MOST_ROWS]
-        table = table.take(np.sort(rows))
+    table = bench.few(3 * MOST_ROWS)
     cells: list[dict] = [{"l1": 0.0, "l2": 0.0, "dropout": None}]
     names = [("none", 0.0)]
     for name, (field, strengths) in STRENGTHS.items():
