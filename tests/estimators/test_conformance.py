@@ -78,7 +78,7 @@ SLOW = [
     steepest.SVC(),
     steepest.SVR(),
     steepest.TreeClassifier(3, n_init=1, max_iter=40),
-    steepest.TreeClassifier(3, splits="oblique", n_init=1, max_iter=40),
+    steepest.TreeClassifier(3, splits="oblique", n_init=1, max_iter=150),
     steepest.TreeRegressor(3, n_init=1, max_iter=40),
     steepest.TreeEnsembleClassifier(8, max_depth=3, max_iter=40),
     steepest.TreeEnsembleRegressor(8, max_depth=3, max_iter=40),
