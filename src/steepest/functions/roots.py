@@ -40,7 +40,7 @@ def roots(f: Function, time_limit: float) -> Roots | None:
         value = to_sympy(f.expression, f.variables)
         found, family = [], False
         for solution in sympy.solve([sympy.diff(value, v) for v in w], list(w), dict=True):
-            solved = [sympy.sympify(solution.get(v, v)) for v in w]
+            solved = [solution.get(v, v) for v in w]
             free = set().union(*(e.free_symbols for e in solved))
             family = family or bool(free)
             for number in (0, 1) if free else (0,):
