@@ -1,6 +1,6 @@
 """The estimators beside scikit-learn's: seconds to the same result, memory, and held-out scores.
 
-    python -m benchmarks.estimators [--quick] [--only NAME ...]
+    python -m benchmarks.estimators [--quick] [--only NAME ...] [--sets SET ...]
 
 linear    one fit of each in turns, warm (programs compiled); the objective reached is compared
 networks  the same for SGD and MLP by epochs
@@ -13,16 +13,14 @@ scores    five folds (shuffled, seed 0), five seeds each, defaults, nothing tune
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
 import warnings
-from functools import partial
 
 import numpy as np
 
-from benchmarks.measure import Results, alternate, run_process
+from benchmarks.measure import Results, alternate, run_cases, run_process
 
 warnings.simplefilter("ignore")
 SETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
@@ -240,25 +238,12 @@ def scores(results: Results, quick: bool, sets=SETS) -> None:
 
 
 def main() -> None:
+    """Run the parts that were asked for, and write what they found."""
     cases = {
         "linear": linear, "networks": networks, "search": search, "cold": cold, "memory": memory,
         "scores": scores,
     }  # fmt: skip
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small, proves nothing")
-    parser.add_argument("--only", nargs="*", choices=list(cases), help="some of the tables")
-    parser.add_argument("--sets", nargs="*", choices=SETS, help="data of scores")
-    given = parser.parse_args()
-    title = "-".join(["estimators", *(given.only or ()), *(given.sets or ())])
-    only = ["--only", *given.only] if given.only else []
-    only += ["--sets", *given.sets] if given.sets else []
-    command = " ".join(["python -m benchmarks.estimators", *only])
-    cases["scores"] = partial(scores, sets=tuple(given.sets or SETS))
-    results = Results(title, quick=given.quick, command=command)
-    for name in given.only or cases:
-        cases[name](results, given.quick)
-        results.print(name)
-    results.write()
+    run_cases("estimators", __doc__.splitlines()[0], cases, SETS)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ machine()                         what the numbers were taken on
 alternate({"ours": f, ...})       rivals in turns, so that a slow minute of the machine hits all
 gemm_rate()                       float32 matrix products, the ceiling of a training step
 Results("training").add(...)      rows of tables, printed and written to results/NAME.json
+run_cases("trees", {"scores": f}) the command line of a benchmark: some of its tables, or all
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import gc
 import importlib.metadata
+import inspect
 import json
 import os
 import platform
@@ -266,3 +269,31 @@ def show(value: Any) -> str:
     if isinstance(value, int) or abs(value) >= 10_000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def run_cases(
+    name: str, about: str, cases: dict[str, Callable[..., None]], sets: Sequence[str] = ()
+) -> None:
+    """The command line of a benchmark: `--quick`, `--only CASE ...`, with `sets` `--sets SET ...`.
+
+    Each case fills the table of its name, `case(results, quick)`; one that has an argument `sets`
+    is given those to run. What was left out is in the name of the file of results.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--quick", action="store_true", help="small, proves nothing")
+    parser.add_argument("--only", nargs="*", choices=list(cases), help="some of the tables")
+    if sets:
+        parser.add_argument("--sets", nargs="*", choices=list(sets), help="some of the data sets")
+    given = parser.parse_args()
+    some = getattr(given, "sets", None) or ()
+    command = ["python -m benchmarks." + name]
+    for option, values in (("--only", given.only), ("--sets", some)):
+        command += [option, *values] if values else []
+    title = "-".join([name, *(given.only or ()), *some])
+    results = Results(title, quick=given.quick, command=" ".join(command))
+    for case in given.only or cases:
+        f = cases[case]
+        chosen = {"sets": tuple(some or sets)} if "sets" in inspect.signature(f).parameters else {}
+        f(results, given.quick, **chosen)
+        results.print(case)
+    results.write()

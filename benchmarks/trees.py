@@ -1,6 +1,6 @@
 """Trees by gradient descent beside grown ones: held-out scores, and the time of an epoch.
 
-    python -m benchmarks.trees [--quick] [--only NAME ...]
+    python -m benchmarks.trees [--quick] [--only NAME ...] [--sets SET ...]
 
 scores     five folds (shuffled, seed 0), three seeds each, defaults, nothing tuned, inputs as they
            are: a tree beside scikit-learn's of the same depth
@@ -12,7 +12,6 @@ epoch      seconds of an epoch of a tree of depth 5: ours, and torch's eager mod
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
 from functools import partial
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Results, alternate
+from benchmarks.measure import Results, alternate, run_cases
 
 warnings.simplefilter("ignore")
 SETS = ("iris", "wine", "breast_cancer", "diabetes", "digits")
@@ -51,13 +50,13 @@ def held_out(make: Any, X, y, split, seeds) -> tuple[float, float, float]:
     return float(found.mean()), float(error), float(np.median(seconds))
 
 
-def scores(results: Results, quick: bool) -> None:
+def scores(results: Results, quick: bool, sets=SETS) -> None:
     """A tree of depth 5, and an oblique one, beside scikit-learn's of that depth."""
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     import steepest
 
-    for name in SETS[:1] if quick else SETS:
+    for name in sets[:1] if quick else sets:
         X, y, real, split = folds(name)
         grown = DecisionTreeRegressor if real else DecisionTreeClassifier
         ours = steepest.TreeRegressor if real else steepest.TreeClassifier
@@ -79,13 +78,13 @@ def scores(results: Results, quick: bool) -> None:
         results.write()
 
 
-def ensembles(results: Results, quick: bool) -> None:
+def ensembles(results: Results, quick: bool, sets=SETS) -> None:
     """Trees that are trained together beside scikit-learn's two kinds."""
     from sklearn import ensemble
 
     import steepest
 
-    for name in SETS[:1] if quick else SETS:
+    for name in sets[:1] if quick else sets:
         X, y, real, split = folds(name)
         kind = "Regressor" if real else "Classifier"
         rivals = {
@@ -179,19 +178,7 @@ def epoch(results: Results, quick: bool) -> None:
 def main() -> None:
     """Run the parts that were asked for, and write what they found."""
     cases = {"scores": scores, "ensembles": ensembles, "epoch": epoch}
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small, proves nothing")
-    parser.add_argument("--only", nargs="*", choices=list(cases), help="some of the tables")
-    given = parser.parse_args()
-    title = "-".join(["trees", *(given.only or ())])
-    command = " ".join(
-        ["python -m benchmarks.trees", *(["--only", *given.only] if given.only else [])]
-    )
-    results = Results(title, quick=given.quick, command=command)
-    for name in given.only or cases:
-        cases[name](results, given.quick)
-        results.print(name)
-    results.write()
+    run_cases("trees", __doc__.splitlines()[0], cases, SETS)
 
 
 if __name__ == "__main__":
