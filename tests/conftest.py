@@ -64,4 +64,6 @@ def _programs_released():
     except OSError:
         many = False
     if many:
-        jax.clear_caches()
+        from steepest.engine.program import clear_programs
+
+        clear_programs()

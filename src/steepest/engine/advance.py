@@ -22,6 +22,7 @@ from steepest.core.outcome import Reason
 from steepest.data.batches import SKIP
 from steepest.engine import step as one
 from steepest.engine.mesh import AXIS, mesh
+from steepest.engine.program import program
 from steepest.engine.spec import Carry, RunSpec, begin
 
 
@@ -165,7 +166,7 @@ def take(data: Any, rows: Any) -> Any:
     return batch._replace(weight=batch.weight * present)
 
 
-@partial(jax.jit, static_argnames=("layout",))
+@program(static=("layout",))
 def draw(objective: Any, keys: Any, layout: Layout) -> tuple[Any, Any]:
     """(params, buffers) of all runs, axes (seeds, cells): cells share the weights of their seed.
 
@@ -181,7 +182,7 @@ def draw(objective: Any, keys: Any, layout: Layout) -> tuple[Any, Any]:
     return over_runs(one, layout.seeds, layout.cells, axes)(objective, keys, cells)
 
 
-@partial(jax.jit, static_argnames=("layout",))
+@program(static=("layout",))
 def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) -> Carry:
     """The carries of all runs; `initial`: (params, buffers) with axes (seeds, cells)."""
 
@@ -194,7 +195,7 @@ def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) ->
     return over_runs(carry, layout.seeds, layout.cells, axes)(spec, keys, initial, batch)
 
 
-@partial(jax.jit, static_argnames=("layout",))
+@program(static=("layout",))
 def measure_rows(objective: Any, points: Any, block: Any, layout: Layout) -> dict:
     """The sums of `objective.measure` over a block of rows at (params, buffers) of every run."""
 
@@ -205,13 +206,13 @@ def measure_rows(objective: Any, points: Any, block: Any, layout: Layout) -> dic
     return over_runs(sums, layout.seeds, layout.cells, axes)(objective, points, block)
 
 
-@jax.jit
+@program
 def apply(model: Any, params: Any, buffers: Any, x: Any) -> Any:
     """f_w(x) of one run, as at prediction time."""
     return model.forward(params, buffers, x, train=False)[0]
 
 
-@partial(jax.jit, static_argnames=("layout",))
+@program(static=("layout",))
 def metrics(objective: Any, sums: Any, layout: Layout) -> dict:
     """What `objective.metrics` makes of the sums over all blocks, for every run."""
     axes = ("cell", "run")
@@ -219,7 +220,7 @@ def metrics(objective: Any, sums: Any, layout: Layout) -> dict:
     return f(objective, sums)
 
 
-@partial(jax.jit, static_argnames=("layout",))
+@program(static=("layout",))
 def evaluate(objective: Any, params: Any, buffers: Any, batch: Any, layout: Layout) -> Any:
     """`(value, gradient, gradient norm, aux)` of every run's objective at `params`.
 
@@ -235,7 +236,7 @@ def evaluate(objective: Any, params: Any, buffers: Any, batch: Any, layout: Layo
     return over_runs(here, layout.seeds, layout.cells, axes)(objective, params, buffers, batch)
 
 
-@partial(jax.jit, static_argnames=("layout",), donate_argnames=("carry",))
+@program(static=("layout",), donate=("carry",))
 def advance(
     spec: RunSpec, carry: Carry, chunk: Chunk, data: Any, held: Any, layout: Layout
 ) -> tuple[Carry, dict, dict]:

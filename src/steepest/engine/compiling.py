@@ -28,7 +28,6 @@ def prepare_loops() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={SMALL_LOOP}".strip()
 
 
-@cache
 def prepare() -> None:
     """Before the first program: devices, small loops, and the persistent compile cache.
 
@@ -36,22 +35,30 @@ def prepare() -> None:
     environment variable STEEPEST_CACHE names another directory, or `off`; a cache that the user
     has configured in JAX is left alone.
     """
+    cache_folder()
+
+
+@cache
+def cache_folder() -> Path | None:
+    """Where programs are kept, everything being prepared; None where they are not, or JAX does."""
     prepare_devices()
     prepare_loops()
     where = os.environ.get("STEEPEST_CACHE", "")
     if where.lower() in ("off", "0", "no") or jax.config.jax_compilation_cache_dir:
-        return
+        return None
     if not where:
         import platformdirs
 
         where = str(Path(platformdirs.user_cache_dir("steepest")) / "compiled")
+    folder = Path(where)
     try:
-        Path(where).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return
-    jax.config.update("jax_compilation_cache_dir", where)
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return folder
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -283,17 +282,20 @@ def run(
         fixed = jax.tree.map(lambda a: a[:1], resident) if orders else data
         del resident
         alone = Layout(len(seeds), len(specs), 0)
-        drawn = partial(draw, stacked.objective, keys, alone)
         if resume is None:
-            initial = drawn() if initial is None else tree.cast(initial, dtype)
+            if initial is None:
+                initial = draw(stacked.objective, keys, alone)
+            else:
+                initial = tree.cast(initial, dtype)
             carry = start(stacked, keys, initial, fixed, alone)
             del initial
             # Seeds that repeat, with data of their own, are told apart by their position.
             known = seeds if len(set(seeds)) == len(seeds) else range(len(seeds))
             trace = Trace(seeds=np.asarray(known), cells=len(specs))
         else:
-            initial = jax.eval_shape(drawn) if initial is None else tree.cast(initial, dtype)
-            like = jax.eval_shape(partial(start, layout=alone), stacked, keys, initial, fixed)
+            shapes = draw.eval_shape(stacked.objective, keys, alone)
+            initial = shapes if initial is None else tree.cast(initial, dtype)
+            like = start.eval_shape(stacked, keys, initial, fixed, alone)
             carry, trace = resume.carry(like), resume.trace
         if sharded:
             carry = place(carry, groups, 1 if axis == "cells" else 0)

@@ -11,21 +11,27 @@ from steepest.engine.spec import RunSpec
 from steepest.engine.stop import StopRule
 from steepest.models.embedding import Embedding, width_of
 from steepest.models.registry import model as make_model
+from steepest.models.tree import RATES
 from steepest.objectives.losses import loss as make_loss
 from steepest.objectives.objective import Objective
 from steepest.objectives.regularizers import Penalty
+from steepest.optimizers.groups import Groups
 from steepest.optimizers.registry import optimizer as make_optimizer
 from steepest.optimizers.wrap import Averaged, ClipByNorm, ClipByValue
 from steepest.schedules import schedule as make_schedule
 
 RECIPE: dict[str, Any] = {
+    "loss": "smoothed",
     "learning_rate": 5e-3,
     "schedule": "cosine",
-    "dropout": 0.2,
+    "dropout": 0.4,
     "average": 0.99,
     "validation": None,
 }
-"""What trains well untuned; see `with_recipe`. Chosen on the five bundled sets."""
+"""What trains well untuned; see `with_recipe`. Chosen by held-out scores on two dozen real tables
+of 32 to 1,800 rows."""
+SMOOTHING = 0.1
+"""The label smoothing of the loss `smoothed`."""
 FEW = 500
 """Rows below which the recipe holds none out to validate."""
 OWN_CHOICE = {
@@ -53,10 +59,27 @@ def with_recipe(given: dict[str, Any]) -> dict[str, Any]:
 
     Whoever names an optimizer or a learning rate gets just that: no hidden dropout or schedule.
 
+    A decision tree, chosen by name alone, has a recipe of its own: a rate for each kind of weights.
+
     >>> with_recipe({"epochs": 5})["schedule"], with_recipe({"optimizer": "sgd"})
     ('cosine', {'optimizer': 'sgd'})
     """
-    return given if OWN_CHOICE & set(given) else RECIPE | given
+    chosen = OWN_CHOICE & set(given)
+    if chosen == {"model"} and given["model"] == "tree":
+        return tree_recipe() | given
+    return given if chosen else RECIPE | given
+
+
+def tree_recipe() -> dict[str, Any]:
+    """How `TreeClassifier` trains one tree: Adam at the rates of `models.tree.RATES`.
+
+    >>> tree_recipe()["epochs"]
+    200
+    """
+    rules = {k: make_optimizer("adam", learning_rate=make_schedule("cosine", rate))
+             for k, rate in RATES["axis"].items()}  # fmt: skip
+    return {"optimizer": Groups(rules), "average": 0.99, "batch_size": 64, "epochs": 200,
+            "validation": None}  # fmt: skip
 
 
 @record
@@ -74,7 +97,11 @@ class Settings:
     dropout: float | None = number(
         None, optional=True, least=0, below=1, help="share of hidden units dropped in training"
     )
-    loss: Any = part("auto", help="loss by name; auto: log-loss or squared error")
+    loss: Any = part(
+        "auto",
+        help="loss by name; auto: log-loss or squared error; smoothed: the same, with "
+        "label_smoothing 0.1 where none is given",
+    )
     l1: float = number(0.0, least=0, help="L1 penalty (proximal: exact zeros)")
     l2: float = number(0.0, least=0, help="L2 penalty, l2/2 |w|^2")
     label_smoothing: float | None = number(
@@ -213,7 +240,9 @@ class Settings:
         """The loss for the task."""
         name = self.loss
         settings: dict[str, Any] = {}
-        if name == "auto":
+        if name == "smoothed" and task == "classification":
+            settings["label_smoothing"] = SMOOTHING
+        if name in ("auto", "smoothed"):
             name = "squared" if task == "regression" else "log_loss" if classes > 2 else "binary"
         if self.label_smoothing is not None:
             settings["label_smoothing"] = self.label_smoothing

@@ -107,6 +107,10 @@ class Function:
     def __hash__(self) -> int:
         return hash((self.text, self.variables))
 
+    def stable_key(self) -> tuple:
+        """What it is, the same in every process: for the files of compiled programs."""
+        return (self.text, self.variables)
+
     def __repr__(self) -> str:
         shown = self.name or self.text
         return f"<Function {shown} of {self._names()}>"
