@@ -144,7 +144,7 @@ def noise_floor(case: Case, deep: bool) -> Finding | None:
         return None
     rates = np.asarray(case.steps.get("learning_rate", ()), float)
     rates = rates[np.isfinite(rates)]
-    if not len(rates) or rates[-1] < 0.5 * rates.max() or curve.falling > SETTLED:
+    if not len(rates) or rates[-1] < 0.5 * rates.max() or curve.fall(2.0) > SETTLED:
         return None
     if case.settings.average is not None or curve.end <= 0:
         return None

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import jax.numpy as jnp
 import numpy as np
 
 from steepest.core import tree
+from steepest.core.errors import UsageError
+from steepest.diagnose import rows
 from steepest.diagnose.case import Case
 from steepest.diagnose.finding import Finding
 
 RISE = 0.3
 """By which share of its lowest value the validation loss must rise to count."""
-LACK = 0.06
-"""By how much the neighbours must do better than the model on its training rows, beside the error
-of their score."""
-SHRUNK = 1.5
-"""By how much outputs have to be stretched to fit, from which on a penalty is too strong."""
+LACK = 0.05
+"""By how much its neighbours' errors must improve the score of the model on its training rows,
+beside the error of that."""
+ERRORS = 2.5
+SHRUNK, SHRUNK_LOSS = 1.5, 0.15
+"""By how much outputs have to be stretched to fit, from which on a penalty is too strong; which share
+of the loss that has to gain."""
+FACTORS = tuple(1.2**k for k in range(1, 46))
+RARE, RARE_SHARE = 0.6, 0.15
+"""A class is rare that has less than so much of the rows of the other classes on average, and less
+than this share of all."""
 GAP = 0.15
 """By how much the score of training must exceed that of validation, beside its error."""
 
@@ -24,22 +35,22 @@ def overfitting(case: Case, deep: bool) -> Finding | None:
     turn = case.turn
     if turn is None or case.diverged or case.parts.get("validation") is None:
         return None
-    rows = len(case.parts["validation"].x)
+    count = len(case.parts["validation"].x)
     # The mean of few rows is uncertain, so it must rise by more.
-    rose = turn.rise >= RISE + 1.5 / np.sqrt(rows) and turn.train_now < 0.8 * turn.train_then
+    rose = turn.rise >= RISE + 1.5 / np.sqrt(count) and turn.train_now < 0.8 * turn.train_then
     if case.regression and turn.train_now < 0.25 * turn.final:
         # A squared error does not rise by overconfidence, so less of it tells.
-        rose |= turn.rise >= RISE / 2 + 1 / np.sqrt(rows)
+        rose |= turn.rise >= RISE / 2 + 1 / np.sqrt(count)
     accuracy = case.epochs.get("validation_accuracy")
     if rose and accuracy is not None:
         # A loss that rises at the same accuracy is overconfidence, and the best weights are kept.
         # exp(-log-loss) is the geometric mean of the probabilities of the true classes.
         end = float(np.nanmedian(accuracy[-max(1, len(accuracy) // 10) :]))
-        rose = np.exp(-turn.train_now) - end > 0.05 + 0.8 / np.sqrt(rows)
+        rose = np.exp(-turn.train_now) - end > 0.05 + 0.8 / np.sqrt(count)
     score = "r2" if case.regression else "accuracy"
     fitted, held = case.kept(score), case.reached("validation", score)
     gap = fitted - max(held, 0.0)
-    apart = gap > GAP + 2 / np.sqrt(rows) and turn.train_now < 0.25 * turn.final
+    apart = gap > GAP + 2 / np.sqrt(count) and turn.train_now < 0.25 * turn.final
     if not (rose or apart):
         return None
     if rose:
@@ -66,32 +77,43 @@ def overfitting(case: Case, deep: bool) -> Finding | None:
         f"{said}: the model learns the noise; stop early, regularise, or get more data. (The "
         "weights of the best epoch are kept.)",
         {"epoch": turn.epoch, "lowest": turn.lowest, "final": turn.final, "rise": turn.rise,
-         "train_then": turn.train_then, "train_now": turn.train_now, "rows": rows, "gap": gap},
+         "train_then": turn.train_then, "train_now": turn.train_now, "rows": count, "gap": gap},
         tuple(changes),
         0.6,
     )  # fmt: skip
 
 
 def underfitting(case: Case, deep: bool) -> Finding | None:
-    """The model explains less of its own training rows than their neighbours would."""
-    there = case.reference
-    if case.diverged or there is None or not np.isfinite(case.score):
+    """The model leaves something in its own training rows that their neighbours tell."""
+    if case.diverged or not np.isfinite(case.score):
         return None
+    found = _left(case) if deep else None
+    there = case.reference
+    if found is None:
+        if there is None:
+            return None
+        found = rows.Left(case.score, there.score, there.error)
     strong, changes = _regularised(case)
-    gap = there.score - case.score
-    held_back = bool(strong) and case.regression and deep and _shrinkage(case) > SHRUNK
-    if gap < LACK + 2.5 * there.error and not held_back:
+    stretch = _stretch(case) if strong and deep else None
+    held_back = stretch is not None and stretch.tells(case.regression)
+    if found.gain < LACK + ERRORS * found.error and not held_back:
         return None
     name = "R^2" if case.regression else "accuracy"
     said = (
-        f"The model reaches {name} {case.score:.3g} on its own training rows, where the mean of 5 "
-        f"nearest neighbours reaches {there.score:.3g}"
+        f"The model reaches {name} {found.score:.3g} on its own training rows, and what 5 nearest "
+        f"neighbours know of its errors makes that {found.corrected:.3g}"
+        if deep
+        else f"The model reaches {name} {found.score:.3g} on its own training rows, where the mean "
+        f"of 5 nearest neighbours reaches {found.corrected:.3g}"
     )
-    evidence = {"score": case.score, "neighbours": there.score, "error": there.error}
+    evidence = {"score": found.score, "corrected": found.corrected, "error": found.error}
     if strong:
-        if held_back:
-            evidence["shrinkage"] = _shrinkage(case)
-            said = f"The outputs would fit best {evidence['shrinkage']:.3g} times as large"
+        if stretch is not None and held_back:
+            evidence |= {"shrinkage": stretch.factor, "explained": stretch.explained,
+                         "reachable": stretch.reachable}  # fmt: skip
+            said = f"The outputs would fit best {stretch.factor:.3g} times as large"
+            if not np.isfinite(stretch.factor):
+                said = "The outputs are the same on all rows"
         return Finding(
             "regularisation_too_strong",
             f"{said}: {strong} holds it back; lower it.",
@@ -111,19 +133,65 @@ def underfitting(case: Case, deep: bool) -> Finding | None:
     return Finding("underfitting", f"{said}: it is too small for these data.", evidence, wider, 0.5)
 
 
-def _shrinkage(case: Case) -> float:
-    """The factor about their mean by which the outputs fit the targets best: 1 without a penalty.
+def _left(case: Case) -> rows.Left | None:
+    """What the model leaves in its training rows; None where its outputs do not tell."""
+    loss = case.spec.objective.loss
+    if case.regression:
+        predicted = np.asarray(loss.predict(case.outputs))
+    else:
+        try:
+            predicted = np.asarray(loss.probabilities(case.outputs))
+        except UsageError:
+            predicted = np.eye(case.encoder.outputs)[np.asarray(loss.predict(case.outputs), int)]
+    return rows.left(np.asarray(case.sample.x), case.sample.y, predicted, case.regression)
 
-    It is cov(y, f)/var(f), the slope of the targets on the outputs; infinite where these are one
-    value.
+
+class Stretch(NamedTuple):
+    """How many times as large, about their mean, the outputs would fit best.
+
+    explained, reachable: by which share the loss of one output for all rows falls by the outputs
+    as they are, and by the stretched ones. sure: how many standard errors the difference is.
     """
-    f = np.asarray(case.outputs, float).reshape(len(case.sample.y), -1)
-    y = np.asarray(case.sample.y, float).reshape(len(f), -1)
-    if f.shape != y.shape:
-        return 1.0
-    f, y = f - f.mean(axis=0), y - y.mean(axis=0)
-    spread = float(np.sum(f**2))
-    return float(np.sum(f * y)) / spread if spread > 1e-12 * float(np.sum(y**2)) else float("inf")
+
+    factor: float
+    explained: float
+    reachable: float
+    sure: float
+
+    def tells(self, regression: bool) -> bool:
+        """Whether the outputs are shrunk, as a penalty that is too strong leaves them.
+
+        The probabilities of classes that can be told apart fit the better the larger the outputs,
+        so for classes it counts what the loss would gain.
+        """
+        if regression and self.factor > SHRUNK:
+            return True
+        gain = self.reachable - self.explained
+        return gain > SHRUNK_LOSS or (gain > self.explained and self.sure > 2)
+
+
+def _stretch(case: Case) -> Stretch:
+    """What the outputs on the training rows lack in size; infinity where they are one value."""
+    loss, y = case.spec.objective.loss, case.sample.y
+    f = np.asarray(case.outputs)
+    middle = f.mean(axis=0)
+    spread = f - middle
+    if float(np.max(np.abs(spread), initial=0.0)) < 1e-6 * max(1.0, float(np.max(np.abs(middle)))):
+        return Stretch(float("inf"), 0.0, 1.0, float("inf"))
+
+    def costs(factor: float) -> np.ndarray:
+        return np.asarray(loss(jnp.asarray(middle + factor * spread, f.dtype), y), float)
+
+    nothing, now = max(float(costs(0.0).mean()), 1e-300), costs(1.0)
+    best = min((1.0, *FACTORS), key=lambda factor: float(costs(factor).mean()))
+    then = costs(best)
+    error = max(float(np.std(now - then)), 1e-300) / len(now) ** 0.5
+    return Stretch(
+        best,
+        1 - float(now.mean()) / nothing,
+        1 - float(then.mean()) / nothing,
+        float((now - then).mean()) / error,
+    )
 
 
 def _regularised(case: Case) -> tuple[str, tuple]:
@@ -156,23 +224,24 @@ def rare_class(case: Case, deep: bool) -> Finding | None:
     counts = np.bincount(y, minlength=case.encoder.outputs)
     shares = counts / counts.sum()
     rarest, largest = int(np.argmin(shares)), float(shares.max())
-    if shares[rarest] * len(shares) > 0.3:
+    share = float(shares[rarest])
+    others = (1 - share) / max(len(shares) - 1, 1)
+    if share > RARE_SHARE or share > RARE * others:
         return None
-    evidence = {"class": str(case.encoder.classes[rarest]), "share": float(shares[rarest]),
+    evidence = {"class": str(case.encoder.classes[rarest]), "share": share,
                 "largest_share": largest}  # fmt: skip
     if not deep:
         if case.score > largest + 0.02:
             return None
     else:
-        loss = case.spec.objective.loss
-        predicted = np.asarray(loss.predict(case.outputs))
+        predicted = np.asarray(case.spec.objective.loss.predict(case.outputs))
         y = np.asarray(case.sample.y).astype(int)
-        of_it = y == rarest
+        of_it, said = y == rarest, predicted == rarest
         if not of_it.any():
             return None
-        recall = float(np.mean(predicted[of_it] == rarest))
-        evidence["recall"] = recall
-        if recall >= 0.5 or case.score < largest - 0.1:
+        recall = float(np.mean(said[of_it]))
+        evidence |= {"recall": recall, "predicted_share": float(np.mean(said))}
+        if recall >= 0.5 or said.sum() > 0.5 * of_it.sum() or case.score < largest - 0.1:
             return None
     return Finding(
         "rare_class",

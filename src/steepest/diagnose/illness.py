@@ -71,7 +71,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "noise_floor": ("overfitting",),
     "learning_rate_too_small": ("underfitting", "rare_class", "noise_floor"),
     "too_few_epochs": ("underfitting", "rare_class", "noise_floor"),
-    "regularisation_too_strong": ("noise_floor", "overfitting"),
+    "regularisation_too_strong": ("noise_floor", "overfitting", "rare_class"),
     "rare_class": ("underfitting", "noise_floor"),
 }
 """What each illness explains: a symptom is not reported beside its cause."""

@@ -41,7 +41,7 @@ def constant_columns(case: Case, deep: bool) -> Finding | None:
     if case.image:
         return None
     constant = [r.name for r in case.encoder.report if "constant" in r.action]
-    if not constant:
+    if not constant or rows.sparse(case.train):
         return None
     return Finding(
         "constant_columns",
