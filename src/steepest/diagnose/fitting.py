@@ -20,8 +20,8 @@ LACK = 0.05
 beside the error of that."""
 ERRORS = 2.5
 SHRUNK, SHRUNK_LOSS = 1.5, 0.15
-"""By how much outputs have to be stretched to fit, from which on a penalty is too strong; which share
-of the loss that has to gain."""
+"""By how much outputs have to be stretched to fit, from which on a penalty is too strong; which
+share of the loss that has to gain."""
 FACTORS = tuple(1.2**k for k in range(1, 46))
 RARE, RARE_SHARE = 0.6, 0.15
 """A class is rare that has less than so much of the rows of the other classes on average, and less
