@@ -6,7 +6,7 @@ import pytest
 from steepest.core.errors import UsageError
 from steepest.core.record import replace
 from steepest.engine.auto_rate import HIGHEST, LEAST, RATES, limit_at_start, tune_rate
-from steepest.engine.settings import Settings
+from steepest.engine.settings import RECIPE, Settings
 from steepest.engine.train import Prepared, train
 
 RNG = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def test_train_takes_auto_and_keeps_the_rest_of_the_recipe():
     fit = train("mlp", "iris", learning_rate="auto", epochs=10)
     assert fit.tuned.rate == fit.settings.learning_rate
     assert fit.settings.schedule == "cosine"
-    assert fit.settings.dropout == 0.2
+    assert fit.settings.dropout == RECIPE["dropout"]
     again = train("mlp", "iris", settings=fit.settings)
     np.testing.assert_array_equal(fit.w, again.w)
     assert train("mlp", "iris", learning_rate=0.1, epochs=1).tuned is None

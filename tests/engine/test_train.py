@@ -5,9 +5,10 @@ import pytest
 
 from steepest.core.errors import DataError, DivergedError, UsageError
 from steepest.core.outcome import Outcome
-from steepest.core.record import replace
-from steepest.engine.settings import RECIPE, Settings, with_recipe
+from steepest.core.record import from_dict, replace, to_dict
+from steepest.engine.settings import RECIPE, SMOOTHING, Settings, with_recipe
 from steepest.engine.train import Prepared, train
+from steepest.models.tree import RATES
 
 QUICK = {"hidden": (8,), "epochs": 20, "batch_size": 16, "optimizer": "adam",
          "learning_rate": 0.01}  # fmt: skip
@@ -137,6 +138,26 @@ def test_the_recipe_is_only_for_those_who_choose_nothing():
     assert train("mlp", "iris", epochs=2, learning_rate=0.1).settings.dropout is None
 
 
+def test_the_recipe_smooths_labels_where_there_are_labels():
+    settings = Settings(**RECIPE)
+    assert settings.make_loss("classification", 3).label_smoothing == SMOOTHING
+    assert settings.make_loss("classification", 2).label_smoothing == SMOOTHING
+    assert settings.make_loss("regression", 1) == Settings().make_loss("regression", 1)
+    own = replace(settings, label_smoothing=0.3)
+    assert own.make_loss("classification", 3).label_smoothing == 0.3
+
+
+def test_a_tree_by_name_alone_has_a_rate_for_each_kind_of_weights():
+    settings = Settings(**with_recipe({"model": "tree"}))
+    assert {k: r.learning_rate.learning_rate for k, r in settings.optimizer.rules.items()} == (
+        RATES["axis"]
+    )
+    assert from_dict(to_dict(settings)) == settings
+    assert with_recipe({"model": "tree", "epochs": 3})["epochs"] == 3
+    one_rate = {"model": "tree", "learning_rate": 0.1}
+    assert with_recipe(one_rate) == one_rate
+
+
 @pytest.mark.parametrize(("settings", "words"), [
     ({"learning_rate": -1.0}, "learning_rate must be above 0"),
     ({"batch_size": 0}, "batch_size must be a whole number"),
@@ -164,8 +185,6 @@ def test_bad_data_is_refused():
 
 
 def test_settings_are_json():
-    from steepest.core.record import from_dict, to_dict
-
     s = replace(Settings(), hidden=(3, 2), schedule_settings=(("cycle", 3.0),))
     assert from_dict(to_dict(s)) == s
 

@@ -122,7 +122,7 @@ def test_warm_start_goes_on(iris):
 
 def test_partial_fits_share_one_program(iris):
     X, y = iris
-    model = small().partial_fit(X[:60], y[:60], classes=[0, 1, 2]).partial_fit(X[:60], y[:60])
+    model = small().partial_fit(X[:60], y[:60], classes=[0, 1, 2])
     before = advance._cache_size()
     for n in (57, 58, 59, 60):
         model.partial_fit(X[:n], y[:n])

@@ -28,8 +28,8 @@ RECIPE: dict[str, Any] = {
     "average": 0.99,
     "validation": None,
 }
-"""What trains well untuned; see `with_recipe`. Chosen by held-out scores on two dozen real tables
-of 32 to 1,800 rows."""
+"""What trains well untuned; see `with_recipe`. Chosen by held-out scores on nineteen real tables of
+111 to 1,797 rows, the five bundled ones among them."""
 SMOOTHING = 0.1
 """The label smoothing of the loss `smoothed`."""
 FEW = 500

@@ -22,6 +22,7 @@ from steepest.core.outcome import Outcome, Reason
 from steepest.core.record import replace
 from steepest.core.trace import Trace
 from steepest.data.dataset import Arrays
+from steepest.engine.compiling import precision
 from steepest.engine.resume import Resume
 from steepest.engine.runs import Runs, run
 from steepest.engine.spec import RunSpec
@@ -293,4 +294,6 @@ def reopened(job: Job, state: dict[str, np.ndarray], calls: int) -> None:
             state[path] = np.zeros_like(value)
     # Another order and other dropout in each call, from seeds that no first call has.
     job.seeds = tuple((s + (calls << 33)) % 2**63 for s in job.seeds)
-    job.how["resume"] = Resume(state, Trace(job.seeds), 0, 0.0)
+    # From the device, as a fresh start is: rows of numbers from the host are another call to JAX.
+    with precision(job.how["dtype"]):
+        job.how["resume"] = Resume(jax.device_put(state), Trace(job.seeds), 0, 0.0)

@@ -15,19 +15,13 @@ from steepest.estimators.hard_tree import HardTree, grown
 from steepest.estimators.inputs import Scaling, check_rows, dense
 from steepest.estimators.quantiles import Quantiles
 from steepest.estimators.trained import Trained, TrainedClassifier, TrainedRegressor
-from steepest.models.tree import Tree
+from steepest.models.tree import RATES, Tree
 from steepest.optimizers.groups import Groups
 from steepest.optimizers.registry import optimizer as make_optimizer
 from steepest.schedules import schedule as make_schedule
 
 PARAMETERS = ("feature", "threshold", "leaf", "weight")
 """What the parameters `learning_rate_...` are named after, in the order of `_rates`."""
-RATES = {
-    "axis": {"feature": 0.3, "threshold": 0.1, "leaf": 0.3},
-    "oblique": {"weight": 0.003, "bias": 0.003, "leaf": 0.003},
-}
-"""Learning rates unless others are given. A hard tree must be shaken to find other splits; a soft
-one is smooth, and learns noise by heart where it is pushed. Chosen on the five bundled sets."""
 
 
 class GradientTrees(Trained):
@@ -229,7 +223,7 @@ class TreeClassifier(SingleTree, TrainedClassifier):
       n_init: trees from as many random starts, trained in one program; the best is kept, by
         validation loss if there are validation rows, else by training loss.
       learning_rate_feature, learning_rate_threshold, learning_rate_leaf: of the three kinds of
-        weights (oblique: of weights, of biases, of leaves); None: as in `RATES`.
+        weights (oblique: of weights, of biases, of leaves); None: those of `models.tree.RATES`.
       optimizer: a first-order rule by name. schedule: of the learning rates. average: decay of the
         moving average of the weights, or None. batch_size: rows a step, or `full`.
       max_iter: epochs at most. patience, min_delta: early stopping, in epochs.
