@@ -77,3 +77,35 @@ def test_the_running_median_drops_single_spikes():
     spiky = np.ones(9)
     spiky[4] = 100
     assert smooth(spiky).max() == 1
+
+
+@pytest.mark.parametrize("period", [2, 5, 7])
+def test_period_and_amplitude_of_a_wave(period):
+    at = np.arange(80)
+    wave = Curve(at, 2 - 0.001 * at + 0.3 * np.cos(2 * np.pi * at / period), 3.0)
+    assert wave.period == period
+    assert wave.amplitude == pytest.approx(0.3, rel=0.15)
+
+
+def test_noise_and_lines_have_no_period():
+    at, rng = np.arange(60), np.random.default_rng(0)
+    assert Curve(at, 2 - 0.01 * at, 3.0).period is None
+    waves = sum(Curve(at, rng.random(60), 3.0).period is not None for _ in range(100))
+    assert waves <= 10
+
+
+def test_spikes_do_not_make_a_curve_fall():
+    rng = np.random.default_rng(1)
+    flat = np.full(60, 0.5) + 0.02 * rng.standard_normal(60)
+    flat[31] = flat[33] = 5.0
+    assert Curve(np.arange(60), flat, 1.0).falling < 0.02
+    falling = 1.0 - 0.01 * np.arange(60) + 0.02 * rng.standard_normal(60)
+    falling[35] = 5.0
+    assert Curve(np.arange(60), falling, 1.0).falling == pytest.approx(0.25, abs=0.08)
+
+
+def test_coming_down_from_a_bad_start_is_no_progress():
+    loss = 1.5 + 7 * 0.95 ** np.arange(60)
+    found = Curve(np.arange(60), loss, 8.5)
+    assert found.falling < 0.1
+    assert found.fall(1.0, most=1.0) == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -198,15 +199,14 @@ class Case:
             return None
         early = slice(0, max(len(rates) // 4, 1))
         known = stability(self.rule)
-        weights = [np.asarray(w, float) for w in jax.tree.leaves(self.params)]
         if known is None or known[1]:
-            spread = max((float(np.std(w)) for w in weights if w.ndim > 1), default=0.0)
+            weights = jax.tree.leaves(self.params)
+            spread = max((float(np.std(w)) for w in weights if np.ndim(w) > 1), default=0.0)
             return float(np.nanmax(rates[early]) / max(spread, 0.05))
         if len(norms) != len(rates):
             return None
-        size = float(np.sqrt(sum(np.sum(w**2) for w in weights)))
         step = np.nanmedian(norms[early]) * np.nanmax(rates[early]) * self.gain
-        return float(step / max(size, 1.0))
+        return float(step / max(norm(self.params), 1.0))
 
     @property
     def struggling(self) -> bool:
@@ -225,6 +225,11 @@ class Case:
             recorded = np.asarray(self.steps.get("loss", ()), float)
             loss = float(recorded[0]) if len(recorded) else float("nan")
         return loss - self.penalty(self.initial[0])
+
+    @property
+    def plain(self) -> float:
+        """About the loss of knowing nothing: of the mean of the targets, or of even chances."""
+        return 1.0 if self.regression else math.log(max(self.encoder.outputs, 2))
 
     def penalty(self, params: Any) -> float:
         """What the L1 and L2 penalties add to the loss at `params`."""
@@ -302,6 +307,24 @@ class Case:
         """The layers at the weights kept."""
         with precision(self.settings.dtype):
             return flow(self.spec.objective, self.params, self.sample, self.buffers)
+
+    @cached_property
+    def thrown(self) -> tuple[str, float] | None:
+        """(layer, factor): whose weights had grown most when the run diverged; None if not known.
+
+        Of layers that are no longer finite it is the last one, from which the others have it.
+        """
+        layers = (
+            self.last["layers"] if isinstance(self.last, dict) and "layers" in self.last else ()
+        )
+        if not self.diverged or len(layers) < 2:
+            return None
+        now = np.array([norm(layer) for layer in layers])
+        then = np.array([norm(layer) for layer in self.initial[0]["layers"]])
+        growth = np.where(np.isfinite(now), now / np.maximum(then, 1e-300), np.inf)
+        most = len(growth) - 1 - int(np.argmax(growth[::-1]))
+        name = "the output layer" if most == len(layers) - 1 else f"hidden layer {most + 1}"
+        return name, float(growth[most])
 
     @cached_property
     def gradients(self) -> Gradients | None:
@@ -385,6 +408,12 @@ class Case:
     def sharpness_at_end(self) -> Sharpness:
         """At the weights kept."""
         return self.sharpness_at("end")
+
+
+def norm(weights: Any) -> float:
+    """The norm over all arrays of a tree, in double precision."""
+    leaves = (np.asarray(w, float) for w in jax.tree.leaves(weights))
+    return float(np.sqrt(sum(np.sum(w**2) for w in leaves)))
 
 
 @jax.jit

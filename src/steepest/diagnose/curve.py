@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,9 @@ class Curve:
         that falls steadily.
     jumps: median change from one point to the next in the second half, up or down, over the loss.
     by_epoch: whether a point is the mean of an epoch; else it has the noise of few mini-batches.
-    period: 2 where the loss goes up and down at each point, as beyond a stable limit; else None.
+    period: after how many points the second half repeats its ups and downs: 2 beyond the stable
+        limit of gradient descent, longer with momentum; None where it does not.
+    amplitude: half the height of these ups and downs, nine points in ten within them.
     """
 
     at: np.ndarray
@@ -47,14 +50,19 @@ class Curve:
         """See above."""
         return self.fall(1.0)
 
-    def fall(self, errors: float) -> float:
-        """`falling` with so many standard errors taken off; 0 for curves of fewer than 8 points."""
+    def fall(self, errors: float, most: float = math.inf) -> float:
+        """`falling` with so many standard errors taken off; 0 for curves of fewer than 8 points.
+
+        most: where the decrease begins at most. A run that starts far above the loss of knowing
+        nothing comes down to that soon, and is not the nearer to its end for it.
+        """
         tail = _tail(self.loss, 0.5)
         n = len(tail)
         if len(self.loss) < 8:
             return 0.0
         fall = abs(min(steady_slope(tail, errors), 0.0)) * n / 2
-        return fall / max(self.start - float(tail[-max(n // 4, 1) :].mean()), fall, 1e-300)
+        whole = min(self.start, most) - float(tail[-max(n // 4, 1) :].mean())
+        return fall / max(whole, fall, 1e-300)
 
     @property
     def jumps(self) -> float:
@@ -67,10 +75,32 @@ class Curve:
     @property
     def period(self) -> int | None:
         """See above."""
-        change = np.diff(_tail(self.loss, 0.5))
-        if len(change) < 4 or not np.all(change != 0):
+        tail = _tail(self.loss, 0.5)
+        n = len(tail)
+        if n < 6:
             return None
-        return 2 if np.mean(change[1:] * change[:-1] < 0) > 0.9 else None
+        wave = without_trend(tail)
+        power = float(wave @ wave)
+        if not power > (1e-6 * n * float(np.median(np.abs(tail)))) ** 2:
+            return None
+        # The first lag at which the wave agrees with itself better than at the lags beside it.
+        agree = [float(wave[k:] @ wave[: n - k]) / power for k in range(n // 3 + 2)]
+        for k in range(2, n // 3 + 1):
+            if agree[k] > 0.5 and agree[k] >= agree[k - 1] and agree[k] >= agree[k + 1]:
+                return k
+        return None
+
+    @property
+    def amplitude(self) -> float:
+        """See above."""
+        tail = without_trend(_tail(self.loss, 0.5))
+        return float(np.subtract(*np.quantile(tail, [0.9, 0.1])) / 2) if len(tail) > 2 else 0.0
+
+
+def without_trend(values: np.ndarray) -> np.ndarray:
+    """`values` less the straight line through them."""
+    t = np.arange(len(values)) - (len(values) - 1) / 2
+    return values - values.mean() - t * (t @ values) / max(float(t @ t), 1e-300)
 
 
 def curve(steps: dict[str, Any], epochs: dict[str, Any], first: int = 1) -> Curve | None:

@@ -47,6 +47,10 @@ def learning_rate_too_large(case: Case, deep: bool) -> Finding | None:
         first, last = _ends(case)
         what = f"The run diverged at step {case.taken}"
         evidence |= {"step": case.taken, "first_loss": first, "last_loss": last}
+        thrown = case.thrown
+        if thrown is not None:
+            evidence |= {"layer": thrown[0], "growth": thrown[1]}
+            what += f", first in {thrown[0]}"
         weight = 0.95
     elif curve is None:
         return None
@@ -63,7 +67,8 @@ def learning_rate_too_large(case: Case, deep: bool) -> Finding | None:
             weight = 0.85
         elif bouncing:
             what = f"The loss jumps by {100 * curve.jumps:.0f} % from one epoch to the next"
-            evidence |= {"jumps": curve.jumps, "end": curve.end, "period": curve.period}
+            evidence |= {"jumps": curve.jumps, "end": curve.end, "period": curve.period,
+                         "amplitude": curve.amplitude}  # fmt: skip
             weight = 0.7
         else:
             return None
@@ -93,7 +98,7 @@ def slow(case: Case, deep: bool) -> Finding | None:
         return None
     pace = case.pace
     crawling = pace is not None and pace < PACE
-    falling = curve.falling
+    falling = curve.fall(1.0, case.plain + case.penalty(case.params))
     if deep and not curve.by_epoch and not crawling:
         falling = max(falling, _by_gradient(case))
     least = FALLING if curve.by_epoch else FALLING_EARLY

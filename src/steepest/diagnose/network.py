@@ -54,8 +54,7 @@ def exploding_gradients(case: Case, deep: bool) -> Finding | None:
     if found is None or not math.isfinite(case.first_loss):
         return None
     ratio, first, _ = found
-    plain = 1.0 if case.regression else math.log(max(case.encoder.outputs, 2))
-    start = case.first_loss / plain
+    start = case.first_loss / case.plain
     if not (ratio > EXPLODED or start > 30):
         return None
     if not (case.struggling or case.diverged):
