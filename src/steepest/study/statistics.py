@@ -122,9 +122,9 @@ def _t_interval(d: np.ndarray, level: float) -> Interval:
     mean, n = float(d.mean()), len(d)
     if n < 2:
         return Interval(mean, math.nan, math.nan)
-    from scipy import stats
+    from scipy.special import stdtrit  # the quantile alone; scipy.stats takes a second to load
 
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * float(d.std(ddof=1)) / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * float(d.std(ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -175,15 +175,15 @@ def seeds_needed(
         return None
     if deviation == 0:
         return 2
-    from scipy import stats
+    from scipy.special import ndtri, stdtrit
 
     ratio = abs(deviation / difference)
-    z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
+    z = ndtri(1 - alpha / 2) + ndtri(power)
     n = max(2.0, math.ceil((z * ratio) ** 2))
     for _ in range(20):
         if n > 1e6:
             return None
-        t = stats.t.ppf(1 - alpha / 2, n - 1) + stats.t.ppf(power, n - 1)
+        t = stdtrit(n - 1, 1 - alpha / 2) + stdtrit(n - 1, power)
         wanted = max(2, math.ceil((float(t) * ratio) ** 2))
         if wanted == n:
             break

@@ -71,10 +71,10 @@ def more(
 
 def happens(text: str, what: str, count: int, runs: int, detail: str = "") -> Claim:
     """The claim that something happens in most runs, by Clopper and Pearson's exact interval."""
-    from scipy import stats
+    from scipy.special import betaincinv
 
-    low = float(stats.beta.ppf(0.025, count, runs - count + 1)) if count else 0.0
-    high = float(stats.beta.ppf(0.975, count + 1, runs - count)) if count < runs else 1.0
+    low = float(betaincinv(count, runs - count + 1, 0.025)) if count else 0.0
+    high = float(betaincinv(count + 1, runs - count, 0.975)) if count < runs else 1.0
     verdict = HOLDS if low > 0.5 else FAILS if high < 0.5 else OPEN
     share = count / runs if runs else math.nan
     sentence = f"{what} in {count} of {runs} runs{'; ' + detail if detail else ''}."
@@ -85,13 +85,13 @@ def within(
     text: str, values: np.ndarray, low: float, high: float, *, what: str, unit: str = "ratio"
 ) -> Claim:
     """The claim that a quantity lies between two bounds: by the t interval of its mean log."""
-    from scipy import stats
+    from scipy.special import stdtrit
 
     logs = np.log(values[np.isfinite(values) & (values > 0)])
     if len(logs) < 2:
         nothing = Interval(math.nan, math.nan, math.nan)
         return Claim(text, OPEN, nothing, unit, f"Too few runs have a {what}.")
-    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
+    half = stdtrit(len(logs) - 1, 0.975) * logs.std(ddof=1) / math.sqrt(len(logs))
     a, b, m = (float(np.exp(v)) for v in (logs.mean() - half, logs.mean() + half, logs.mean()))
     verdict = HOLDS if low <= a and b <= high else FAILS if b < low or a > high else OPEN
     sentence = f"The {what} is {m:.3g} [{a:.3g}, {b:.3g}]; the claim is {low:g} to {high:g}."

@@ -20,7 +20,7 @@ TITLE = "Linear models"
 QUESTION = "Does plain gradient descent reach the exact solution of convex problems?"
 L2 = 1e-2
 STEPS = 4000
-MOST_ROWS = 2000
+MOST_ROWS = 1000
 
 
 def measure(bench: Bench) -> Table:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from steepest.core import tree
 from steepest.engine.compiling import precision
+from steepest.engine.program import program
 from steepest.engine.runs import batch_of, run, run_keys
 from steepest.engine.settings import Settings
 from steepest.study.tables import claims
@@ -29,7 +31,7 @@ PRINTED = {"10": "2000", "50": "500", "100": "250"}
 SIZES = (10, 50, 100)
 RATES = (0.01, 0.1, 1.0)
 EPOCHS = 20
-FULL_EPOCHS = 400
+FULL_EPOCHS = 200
 DRAWS = 200
 
 
@@ -100,31 +102,37 @@ def gradient_accuracy(bench: Bench, sizes: list) -> dict:
     with precision("float32"):
         objective = bench.folds.spec(settings).objective
         batch = jax.device_put(batch_of(fold.train))
-
-        def gradient(key, rows):
-            params, buffers = objective.init(jax.random.fold_in(key, 0))
-            some = jax.tree.map(lambda a: a[rows], batch)
-            g = objective.evaluate(params, buffers, some, None).gradient
-            return jax.numpy.concatenate([x.ravel() for x in tree.leaves(g)])
-
-        whole = jax.jit(gradient)
-        many = jax.jit(jax.vmap(gradient, in_axes=(None, 0)))
         rows = len(fold.train)
         out: dict = {n: ([], []) for n in sizes}
         for seed, key in enumerate(run_keys(range(bench.seeds))):
-            full = np.asarray(whole(key, np.arange(rows)), np.float64)
+            full = np.asarray(
+                _gradients(objective, batch, key, np.arange(rows)[None])[0], np.float64
+            )
             random = np.random.default_rng(seed)
             for n in sizes:
                 if n == "full":
                     out[n][0].append(1.0), out[n][1].append(0.0)
                     continue
                 drawn = [random.choice(rows, n, replace=False) for _ in range(DRAWS)]
-                g = np.asarray(many(key, np.stack(drawn)), np.float64)
+                g = np.asarray(_gradients(objective, batch, key, np.stack(drawn)), np.float64)
                 length = np.linalg.norm(g, axis=1) * np.linalg.norm(full)
                 out[n][0].append(float(np.median(g @ full / np.maximum(length, 1e-30))))
                 error = np.linalg.norm(g - full, axis=1) / np.linalg.norm(full)
                 out[n][1].append(float(np.median(error)))
     return {n: (np.asarray(c), np.asarray(e)) for n, (c, e) in out.items()}
+
+
+@program
+def _gradients(objective, batch, key, rows):
+    """The gradient on each mini-batch, (draws, n), at the initial weights of the seed."""
+    params, buffers = objective.init(jax.random.fold_in(key, 0))
+
+    def one(rows):
+        some = jax.tree.map(lambda a: a[rows], batch)
+        g = objective.evaluate(params, buffers, some, None).gradient
+        return jnp.concatenate([x.ravel() for x in tree.leaves(g)])
+
+    return jax.vmap(one)(rows)
 
 
 def _seconds(bench: Bench, sizes: list) -> dict:

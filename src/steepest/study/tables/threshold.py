@@ -25,7 +25,7 @@ TITLE = "Too large a learning rate"
 QUESTION = "At which learning rate does full-batch descent begin to diverge?"
 FACTORS = (0.5, 0.9, 0.95, 0.98, 1.02, 1.05, 1.1, 1.5, 3.0, 10.0)
 STEPS = 300
-MOST_ROWS = 600
+MOST_ROWS = 400
 EDGE = 0.5
 EDGE_STEPS = 1000
 

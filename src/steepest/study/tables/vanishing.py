@@ -8,6 +8,7 @@ import numpy as np
 
 from steepest.core import tree
 from steepest.engine.compiling import precision
+from steepest.engine.program import program
 from steepest.engine.runs import batch_of, run_keys
 from steepest.engine.settings import Settings
 from steepest.study.tables import claims
@@ -94,7 +95,7 @@ def norms(bench: Bench, depth: int, activation: str, start: str, scale: float = 
     )
 
 
-@jax.jit
+@program
 def _norms(objective, points, scale, batch):
     def one(params, buffers):
         params = tree.map(lambda w: scale * w, params)
