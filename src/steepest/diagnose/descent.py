@@ -98,13 +98,18 @@ def slow(case: Case, deep: bool) -> Finding | None:
         return None
     pace = case.pace
     crawling = pace is not None and pace < PACE
-    falling = curve.fall(1.0, case.plain + case.penalty(case.params))
+    most = min(curve.start, case.plain + case.penalty(case.params))
+    end = curve.end
+    if deep and not curve.by_epoch:
+        # Of few steps the last losses are those of few rows; that of all rows is known, too.
+        end = min(end, case.kept("loss") + case.penalty(case.params))
+    falling = curve.fall(1.0, most)
     if deep and not curve.by_epoch and not crawling:
-        falling = max(falling, _by_gradient(case))
+        falling = max(falling, _by_gradient(case, most - end))
     least = FALLING if curve.by_epoch else FALLING_EARLY
     unfinished = falling > least or (crawling and curve.drop < 0.5)
-    unfinished |= case.taken < FEW_STEPS and case.struggling and curve.end < curve.start
-    if not unfinished or (curve.end > curve.start and not crawling):
+    unfinished |= case.taken < FEW_STEPS and case.struggling and end < curve.start
+    if not unfinished or (end > curve.start and not crawling):
         return None
     turn = case.turn
     if turn is not None and turn.rise > 0.1 and not crawling:
@@ -183,13 +188,16 @@ def _arrived(case: Case) -> bool:
     return len(norms) > 1 and bool(norms[-1] < 1e-3 * norms[0])
 
 
-def _by_gradient(case: Case) -> float:
-    """`falling` from gradient and rate at the end: a few steps are too noisy to see it by."""
-    curve, ratio = case.curve, case.sharpness_at_end.ratio
-    if curve is None or case.promise is None or (ratio is not None and ratio > 1):
+def _by_gradient(case: Case, whole: float) -> float:
+    """`falling` from gradient and rate at the end: a few steps are too noisy to see it by.
+
+    whole: the decrease so far.
+    """
+    ratio = case.sharpness_at_end.ratio
+    if case.promise is None or (ratio is not None and ratio > 1):
         return 0.0
     quarter = case.promise / 4
-    return quarter / max(curve.start - curve.end, quarter, 1e-300)
+    return quarter / max(whole, quarter, 1e-300)
 
 
 def _ends(case: Case) -> tuple[float, float]:
