@@ -166,20 +166,13 @@ def take(data: Any, rows: Any) -> Any:
     return batch._replace(weight=batch.weight * present)
 
 
-@program(static=("layout",))
-def draw(objective: Any, keys: Any, layout: Layout) -> tuple[Any, Any]:
-    """(params, buffers) of all runs, axes (seeds, cells): cells share the weights of their seed.
+@program
+def draw(objective: Any, key: Any) -> tuple[Any, Any]:
+    """(params, buffers) of one run before training.
 
-    Apart from `start`, so that runs of other optimizers share the program.
+    Apart from `start`, so that runs of any number, of any optimizer, share the program.
     """
-
-    def one(objective, key, _):
-        return objective.init(jax.random.fold_in(key, 0))
-
-    # An objective may hold no numbers at all: the numbering of the cells says how many there are.
-    cells = jnp.arange(layout.cells)
-    axes = ("cell", "seed", "cell")
-    return over_runs(one, layout.seeds, layout.cells, axes)(objective, keys, cells)
+    return objective.init(jax.random.fold_in(key, 0))
 
 
 @program(static=("layout",))

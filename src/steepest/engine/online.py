@@ -20,12 +20,12 @@ from steepest.data.batches import SKIP
 from steepest.data.dataset import Arrays, Table
 from steepest.data.encode import Encoder
 from steepest.data.pieces import known_labels
-from steepest.engine.advance import Chunk, Layout, advance, draw, measure_rows, metrics, start
+from steepest.engine.advance import Chunk, Layout, advance, measure_rows, metrics, start
 from steepest.engine.compiling import precision
 from steepest.engine.drive import end
 from steepest.engine.mesh import place
 from steepest.engine.result import Fit, fits_of
-from steepest.engine.runs import Runs, batch_of, run_keys
+from steepest.engine.runs import Runs, batch_of, drawn, run_keys
 from steepest.engine.settings import Settings
 from steepest.engine.spec import stack
 from steepest.engine.trained import in_units
@@ -81,7 +81,7 @@ class Online:
         with precision(settings.dtype):
             self.stacked = stack([self.spec], settings.dtype)
             like = self._encoded(first.take(np.arange(1)))
-            initial = draw(self.stacked.objective, self.keys, _LAYOUT)
+            initial = drawn(self.stacked.objective, self.keys, 1)
             carry = start(self.stacked, self.keys, initial, batch_of(like), _LAYOUT)
             self.carry = place(carry, 1, 1)
 

@@ -210,6 +210,31 @@ def run_keys(seeds: Sequence[int]) -> np.ndarray:
     return np.array([[s >> 32 & 0xFFFFFFFF, s & 0xFFFFFFFF] for s in seeds], np.uint32)
 
 
+def drawn(objective: Any, keys: np.ndarray, cells: int) -> tuple[Any, Any]:
+    """(params, buffers) of all runs, axes (seeds, cells): cells share the weights of their seed.
+
+    `objective` is stacked over cells. What a draw depends on are the model's numbers; where cells
+    differ in them each draws, from the same key.
+    """
+    model = jax.tree.leaves(getattr(objective, "model", objective))
+    kinds: dict[tuple, int] = {}
+    which = [kinds.setdefault(tuple(np.asarray(x[c]).tobytes() for x in model), len(kinds))
+             for c in range(cells)]  # fmt: skip
+    first = [which.index(k) for k in range(len(kinds))]
+    each = [[jax.device_get(draw(_cell(objective, c), key)) for c in first] for key in keys]
+
+    def join(*leaves):
+        leaves = np.stack(leaves).reshape(len(keys), len(first), *np.shape(leaves[0]))
+        shape = (len(keys), cells, *leaves.shape[2:])
+        return np.broadcast_to(leaves, shape) if len(first) == 1 else leaves[:, which]
+
+    return jax.tree.map(join, *[point for row in each for point in row])
+
+
+def _cell(stacked: Any, c: int) -> Any:
+    return jax.tree.map(lambda x: x[c], stacked)
+
+
 def run(
     specs: Sequence[RunSpec],
     train: Arrays | Sequence[Arrays] | Spool | None = None,
@@ -284,7 +309,7 @@ def run(
         alone = Layout(len(seeds), len(specs), 0)
         if resume is None:
             if initial is None:
-                initial = draw(stacked.objective, keys, alone)
+                initial = drawn(stacked.objective, keys, len(specs))
             else:
                 initial = tree.cast(initial, dtype)
             carry = start(stacked, keys, initial, fixed, alone)
@@ -293,8 +318,12 @@ def run(
             known = seeds if len(set(seeds)) == len(seeds) else range(len(seeds))
             trace = Trace(seeds=np.asarray(known), cells=len(specs))
         else:
-            shapes = draw.eval_shape(stacked.objective, keys, alone)
-            initial = shapes if initial is None else tree.cast(initial, dtype)
+            if initial is None:
+                axes = (len(seeds), len(specs))
+                initial = jax.tree.map(
+                    lambda s: jax.ShapeDtypeStruct((*axes, *s.shape), s.dtype),
+                    draw.eval_shape(_cell(stacked.objective, 0), keys[0]),
+                )
             like = start.eval_shape(stacked, keys, initial, fixed, alone)
             carry, trace = resume.carry(like), resume.trace
         if sharded:

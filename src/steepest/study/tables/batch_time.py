@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from steepest.engine.runs import run
-from steepest.engine.settings import Settings
 from steepest.study.tables import claims
 from steepest.study.tables.bench import (
     DROP,
-    FIXED,
     HIDDEN,
-    PROBES,
     RATE,
     Bench,
+    alone,
     first_losses,
     reached,
     spread,
@@ -34,7 +31,7 @@ def measure(bench: Bench) -> Table:
     sizes = [min(n, bench.folds.rows) for n in SIZES]
     sizes = list(dict.fromkeys(sizes))
     epochs = bench.length(EPOCHS)
-    seconds = _timed(bench, sizes, epochs)
+    seconds = alone(bench, sizes, epochs, REPEATS)
     result = bench.study([{"batch_size": n} for n in sizes], epochs=2 * EPOCHS)
     rows, to_target = [], {}
     for c, n in enumerate(sizes):
@@ -70,19 +67,3 @@ def measure(bench: Bench) -> Table:
                       note="Median and range of the repeats.")],
         printed=PRINTED, printed_name="seconds",
     )  # fmt: skip
-
-
-def _timed(bench: Bench, sizes: list[int], epochs: int) -> dict[int, np.ndarray]:
-    fold = bench.folds[0]
-    chosen = {
-        n: Settings(**(FIXED | {"batch_size": n, "epochs": epochs, "probes": PROBES}))
-        for n in sizes
-    }
-    specs = {n: bench.folds.spec(s) for n, s in chosen.items()}
-    seconds: dict[int, list[float]] = {n: [] for n in sizes}
-    for repeat in range(REPEATS + 1):
-        for n, spec in specs.items():
-            took = run([spec], fold.train, batch_size=n, epochs=epochs, every=10**9).seconds
-            if repeat:  # the first compiles
-                seconds[n].append(took)
-    return {n: np.asarray(v) for n, v in seconds.items()}

@@ -12,6 +12,7 @@ import polars as pl
 
 from steepest.data.dataset import Table
 from steepest.data.sources import load
+from steepest.engine.runs import run
 from steepest.engine.settings import Settings
 from steepest.study.execute import Show
 from steepest.study.folds import Folds
@@ -112,6 +113,20 @@ class Bench:
             seeds=self.seeds if seeds is None else seeds,
         )  # fmt: skip
         return made.run(show=self.show)
+
+
+def alone(bench: Bench, sizes: Sequence[Any], epochs: int, repeats: int) -> dict[Any, np.ndarray]:
+    """Seconds of so many epochs at each batch size: one run alone, in turns, compiled before."""
+    fold = bench.folds[0]
+    seconds: dict[Any, list[float]] = {n: [] for n in sizes}
+    for repeat in range(repeats + 1):
+        for n in sizes:
+            settings = Settings(**(FIXED | {"batch_size": n, "epochs": epochs, "probes": PROBES}))
+            spec = bench.folds.spec(settings)
+            took = run([spec], fold.train, batch_size=n, epochs=epochs, every=10**9).seconds
+            if repeat:  # the first compiles
+                seconds[n].append(took)
+    return {n: np.asarray(v) for n, v in seconds.items()}
 
 
 def reached(result: StudyResult, cell: int, window: int, target: float | np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from steepest.core import tree
 from steepest.engine.compiling import precision
 from steepest.engine.program import program
-from steepest.engine.runs import batch_of, run, run_keys
+from steepest.engine.runs import batch_of, run_keys
 from steepest.engine.settings import Settings
 from steepest.study.tables import claims
 from steepest.study.tables.bench import (
@@ -18,6 +18,7 @@ from steepest.study.tables.bench import (
     HIDDEN,
     RATE,
     Bench,
+    alone,
     first_losses,
     reached,
     spread,
@@ -33,13 +34,17 @@ RATES = (0.01, 0.1, 1.0)
 EPOCHS = 20
 FULL_EPOCHS = 200
 DRAWS = 200
+REPEATS = 5
 
 
 def measure(bench: Bench) -> Table:
     """Three mini-batch sizes, and the two ends: one example and all of them."""
     sizes: list = [1, *[n for n in SIZES if n < bench.folds.rows], "full"]
     accuracy = gradient_accuracy(bench, sizes)
-    dear = _seconds(bench, sizes)
+    epochs = bench.length(EPOCHS)
+    steps = {n: epochs * bench.folds.steps_per_epoch(n) for n in sizes}
+    seconds = alone(bench, sizes, epochs, REPEATS)
+    dear = {n: float(np.median(seconds[n])) / steps[n] for n in sizes}
     rows, counts, held = [], {}, {}
     for n in sizes:
         epochs = FULL_EPOCHS if n == "full" else EPOCHS
@@ -133,21 +138,6 @@ def _gradients(objective, batch, key, rows):
         return jnp.concatenate([x.ravel() for x in tree.leaves(g)])
 
     return jax.vmap(one)(rows)
-
-
-def _seconds(bench: Bench, sizes: list) -> dict:
-    """Seconds of a step of each size, one run alone, median of five in turns."""
-    fold = bench.folds[0]
-    taken: dict = {n: [] for n in sizes}
-    for repeat in range(6):
-        for n in sizes:
-            settings = Settings(**(FIXED | {"batch_size": n, "probes": ()}))
-            steps = 2000 if n == 1 else 300
-            spec = bench.folds.spec(settings)
-            took = run([spec], fold.train, batch_size=n, steps=steps, every=10**9).seconds
-            if repeat:
-                taken[n].append(took / steps)
-    return {n: float(np.median(v)) for n, v in taken.items()}
 
 
 def _name(n) -> str:

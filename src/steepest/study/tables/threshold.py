@@ -11,8 +11,9 @@ import numpy as np
 from steepest.core.record import replace
 from steepest.data.dataset import Arrays
 from steepest.engine.compiling import precision
-from steepest.engine.runs import batch_of, run
+from steepest.engine.runs import batch_of, drawn, run, run_keys
 from steepest.engine.settings import Settings
+from steepest.engine.spec import stack
 from steepest.models.linear import Linear
 from steepest.objectives.curvature import spectrum
 from steepest.study.execute import DIVERGED
@@ -92,9 +93,9 @@ def _problems(bench: Bench) -> list[tuple[str, Folds, Settings]]:
 
 def _points(folds: Folds, settings: Settings, seeds: int) -> tuple[Any, Any]:
     """Initial (params, buffers) of every seed, as the engine draws them."""
-    start = run([folds.spec(settings)], folds[0].train, seeds=range(seeds), batch_size="full",
-                epochs=2, until=0)  # fmt: skip
-    return jax.tree.map(lambda a: a[:, 0], start.points("last"))
+    objective = stack([folds.spec(settings).objective], settings.dtype)
+    points = drawn(objective, run_keys(range(seeds)), 1)
+    return jax.tree.map(lambda a: a[:, 0], points)
 
 
 def _sharpness(folds: Folds, settings: Settings, seeds: int, points: Any = None) -> np.ndarray:

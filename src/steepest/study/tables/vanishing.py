@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from steepest.core import tree
+from steepest.core.record import replace
 from steepest.engine.compiling import precision
 from steepest.engine.program import program
-from steepest.engine.runs import batch_of, run_keys
+from steepest.engine.runs import batch_of, drawn, run_keys
 from steepest.engine.settings import Settings
+from steepest.engine.spec import stack
 from steepest.study.tables import claims
 from steepest.study.tables.bench import FIXED, Bench, spread
 from steepest.study.tables.table import Chart, Series, Table
@@ -88,11 +90,15 @@ def norms(bench: Bench, depth: int, activation: str, start: str, scale: float = 
     }))  # fmt: skip
     objective = bench.folds.spec(chosen).objective
     batch = batch_of(bench.folds[0].train)
-    keys = np.asarray(run_keys(range(bench.seeds)))
-    draw = jax.vmap(lambda key: objective.init(jax.random.fold_in(key, 0)))
-    return np.asarray(
-        _norms(objective, draw(keys), jnp.asarray(scale, jnp.float32), batch), np.float64
+    # Weights do not depend on the activation, nor gradients on how weights were drawn: each is one
+    # program for all cases.
+    drawing, passing = (
+        replace(objective, model=replace(objective.model, **{name: value}))
+        for name, value in (("activation", "relu"), ("initializer", "auto"))
     )
+    keys = run_keys(range(bench.seeds))
+    points = jax.tree.map(lambda w: w[:, 0], drawn(stack([drawing], "float32"), keys, 1))
+    return np.asarray(_norms(passing, points, np.float32(scale), batch), np.float64)
 
 
 @program
