@@ -134,6 +134,8 @@ def test_the_recipe_is_only_for_those_who_choose_nothing():
     assert with_recipe({"epochs": 3}) == RECIPE | {"epochs": 3}
     for choice in ({"optimizer": "sgd"}, {"learning_rate": 0.1}, {"l2": 0.1}):
         assert with_recipe(choice) == choice
+    assert with_recipe({"hidden": (128, 8)})["dropout"] < RECIPE["dropout"]
+    assert with_recipe({"hidden": (128, 8), "dropout": 0.3})["dropout"] == 0.3
     assert train("mlp", "iris", epochs=2).settings.dropout == RECIPE["dropout"]
     assert train("mlp", "iris", epochs=2, learning_rate=0.1).settings.dropout is None
 
