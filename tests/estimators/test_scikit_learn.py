@@ -77,6 +77,15 @@ def test_frames_are_their_columns(make, iris):
                 framed.predict(make({n: X[:, j] for j, n in enumerate("badc")}))
 
 
+@pytest.mark.parametrize("frame", [
+    pd.DataFrame({"size": [1.0, 2.0, 3.0], "kind": pd.Categorical(["hi", "lo", "hi"])}),
+    pl.DataFrame({"size": [1.0, 2.0, 3.0], "kind": ["hi", "lo", "hi"]}),
+])  # fmt: skip
+def test_text_in_a_frame_is_refused_by_its_column(frame):
+    with pytest.raises(steepest.DataError, match=r"column kind holds text.*'hi'; encode it"):
+        small().fit(frame, [0, 1, 0])
+
+
 def test_mixed_columns_through_a_column_transformer(iris):
     X, y = iris
     frame = pd.DataFrame(X[:, :2], columns=["a", "b"])

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 import steepest
@@ -198,3 +199,11 @@ def test_what_cannot_work_is_refused(iris):
             small(**settings).fit(X, y)
     with pytest.raises(steepest.DataError, match="one class"):
         small().fit(X, np.zeros(len(X)))
+
+
+@pytest.mark.slow
+def test_rates_at_which_nothing_is_learned_are_named(diabetes):
+    X, y = diabetes
+    rates = {f"learning_rate_{name}": 10.0 for name in ("feature", "threshold", "leaf")}
+    with pytest.warns(ConvergenceWarning, match=r"learned nothing.* learning_rate_leaf=10 were"):
+        steepest.TreeRegressor(2, n_init=1, max_iter=10, random_state=0, **rates).fit(X, y)

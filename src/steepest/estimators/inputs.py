@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +26,45 @@ SMALL = 2**17
 
 def check_fit(estimator: Any, X: Any, y: Any, *, reset: bool = True, **how: Any) -> tuple[Any, Any]:
     """(X, y) as scikit-learn checks them; X an array of numbers or a CSR matrix."""
-    return validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **how)
+    with naming_columns(X):
+        rows, y = validate_data(
+            estimator, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **how
+        )
+        return _numbers(rows), y
 
 
 def check_rows(estimator: Any, X: Any) -> Any:
     """New rows for a fitted estimator: as many features, under the same names."""
-    return validate_data(estimator, X, reset=False, accept_sparse="csr", dtype="numeric")
+    with naming_columns(X):
+        rows = validate_data(estimator, X, reset=False, accept_sparse="csr", dtype="numeric")
+        return _numbers(rows)
+
+
+def _numbers(X: Any) -> Any:
+    # Objects come out of scikit-learn's check of a polars frame as they went in.
+    return X.astype(np.float64) if X.dtype.kind not in "fiub" else X
+
+
+@contextlib.contextmanager
+def naming_columns(X: Any) -> Iterator[None]:
+    """Say of text in a frame in which column it stands, and what to do about it."""
+    try:
+        yield
+    except ValueError as error:
+        if "could not convert string to float" not in str(error) or not hasattr(X, "columns"):
+            raise
+        raise DataError(f"X: {_text_in(X)}{error}; encode it, as OneHotEncoder does.") from error
+
+
+def _text_in(frame: Any) -> str:
+    """The columns of a frame that hold text, named."""
+    named = [c for c in frame.columns if isinstance(c, str) and _is_text(frame[c])]
+    return f"column {', '.join(named)} holds text: " if named else ""
+
+
+def _is_text(column: Any) -> bool:
+    values = np.asarray(column)
+    return values.dtype.kind in "OUST" and any(isinstance(v, str) for v in values.ravel())
 
 
 def check_weight(sample_weight: Any, rows: int) -> np.ndarray:

@@ -227,15 +227,22 @@ class Trained(Estimator):
     def _judged(self, job, runs, streams, cell, again):
         """DivergedError, or a warning, where nothing was learned; the best weights are kept."""
         first = runs.trace.steps["loss"][0, streams, cell]
-        last = _last(runs.trace.epochs["train_loss"][:, streams, cell])
+        curves = runs.trace.epochs["train_loss"][:, streams, cell]
+        last = _last(curves)
         lost = [s for s in streams if runs.reason(s, cell) in (Reason.NOT_FINITE, Reason.BLOW_UP)]
-        worse = not again and not np.all(last < first * 1.5 + 1e-3)
-        limit = ""
-        if lost or worse:
-            limit = stable_limit(runs.specs[cell], job.train, job.seeds[0], job.how["dtype"])
+        # Worse at the end; or blown up in between, from which a schedule only brought it back.
+        rose = (np.max(curves, axis=0, initial=0, where=np.isfinite(curves)) > 2 * first) & (
+            last > 0.9 * first
+        )
+        worse = not again and not np.all((last < first * 1.5 + 1e-3) & ~rose)
+        limit = self._limit(job, runs, cell) if lost or worse else ""
         self._judge(runs, streams, cell, limit)
         if worse:
             base.warn_worse(self, float(np.mean(first)), float(np.mean(last)), limit)
+
+    def _limit(self, job, runs, cell):
+        """The learning rate that was given, and the largest stable one, as a sentence."""
+        return stable_limit(runs.specs[cell], job.train, job.seeds[0], job.how["dtype"])
 
     def diagnose(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None,
                  y_val: Any = None, *, deep: bool = True) -> Any:  # fmt: skip

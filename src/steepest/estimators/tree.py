@@ -67,6 +67,12 @@ class GradientTrees(Trained):
             **given,
         )
 
+    def _limit(self, job, runs, cell):
+        # Derivatives that go straight through a decision are not those of the loss: their curvature
+        # sets no limit, so only the rates are named.
+        rates = zip(PARAMETERS, self._rates().values(), strict=False)
+        return f" {', '.join(f'learning_rate_{said}={rate:g}' for said, rate in rates)} were used."
+
     def _rows(self, X, y, reset=True):
         # Trees look at every feature of a row.
         X, y = super()._rows(X, y, reset)
