@@ -45,6 +45,7 @@ class Order:
     shuffle: bool = True
     offset: int = 0
     steps_at_least: int = 1
+    _last: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self):
         if self.rows < 1:
@@ -58,7 +59,19 @@ class Order:
         return max(math.ceil(self.rows / self.batch_size), self.steps_at_least)
 
     def epoch(self, number: int) -> np.ndarray:
-        """The rows of epoch `number` (from 0), as (steps_per_epoch, batch_size) int32."""
+        """The rows of epoch `number` (from 0), as (steps_per_epoch, batch_size) int32.
+
+        The last one asked for is kept: a long epoch is sent to the device in several chunks.
+        """
+        found = self._last.get(number)
+        if found is None:
+            found = self._epoch(number)
+            found.flags.writeable = False
+            self._last.clear()
+            self._last[number] = found
+        return found
+
+    def _epoch(self, number: int) -> np.ndarray:
         padded = np.full(self.steps_per_epoch * self.batch_size, SKIP, np.int32)
         if self.shuffle:
             bits = np.random.Philox(key=np.array([self.seed, number], np.uint64))
