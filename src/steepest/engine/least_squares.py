@@ -17,6 +17,7 @@ from steepest.core.trace import Trace
 from steepest.engine.compiling import precision
 from steepest.engine.descend import Descent, descend, starting_points, traceable
 from steepest.engine.drive import Moment
+from steepest.engine.program import program
 from steepest.objectives.bounds import Box
 from steepest.optimizers.gauss_newton import (
     GaussNewton,
@@ -156,7 +157,7 @@ def least_squares(
     return _result(found, box)
 
 
-@jax.jit
+@program
 def _evaluate(objective: Any, x: Point) -> Any:
     return objective.evaluate(x)
 

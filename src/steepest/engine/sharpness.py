@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from steepest.core.errors import UsageError
+from steepest.engine.program import program
 from steepest.objectives.curvature import hessian_product, lanczos
 from steepest.objectives.objective import Batch
 from steepest.optimizers.adam import Adam, AdaMax, NAdam
@@ -123,7 +123,7 @@ def stability(optimizer: Any) -> tuple[float, bool] | None:
     return None
 
 
-@partial(jax.jit, static_argnames=("steps",))
+@program(static=("steps",))
 def _krylov(objective, params, buffers, batch, root, start, steps):
     flat, unravel = ravel_pytree(params)
 
@@ -195,7 +195,7 @@ class Gradients:
         return np.mean(np.square(self.g, dtype=np.float64), axis=0)
 
 
-@jax.jit
+@program
 def _each(objective, params, buffers, batches):
     def one(batch):
         return ravel_pytree(objective.evaluate(params, buffers, batch, None).gradient)[0]

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from steepest.engine.compiling import precision
+from steepest.engine.program import program
 from steepest.engine.runs import BLOCK_ROWS, bucket
 from steepest.engine.spec import cast_host
 from steepest.estimators.inputs import Scaling, dense
@@ -35,7 +36,7 @@ def outputs(model: Any, points: Any, X: Any, scaling: Scaling, dtype: str) -> np
     return np.concatenate(out, axis=1)
 
 
-@jax.jit
+@program
 def _members(model, params, buffers, x):
     def one(params, buffers):
         return model.forward(params, buffers, x, train=False)[0]

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from steepest.core.errors import UsageError
 from steepest.engine.compiling import precision
+from steepest.engine.program import program
 from steepest.engine.spec import cast_host
 from steepest.estimators import base
 from steepest.estimators.hard_tree import HardTree, grown
@@ -84,7 +85,7 @@ class TreeEnsembles(GradientTrees):
         return self.estimators_[i]
 
 
-@jax.jit
+@program
 def _weights(model, params, buffers, x):
     return model.weights(params, model.shares(params, buffers, x))
 
