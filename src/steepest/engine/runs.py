@@ -231,6 +231,11 @@ def drawn(objective: Any, keys: np.ndarray, cells: int) -> tuple[Any, Any]:
     return jax.tree.map(join, *[point for row in each for point in row])
 
 
+def _first_row(a: Any) -> Any:
+    # A slice of an array on a device is a program; on a CPU the host sees the same memory.
+    return (np.asarray(a) if jax.default_backend() == "cpu" else a)[:1]
+
+
 def _cell(stacked: Any, c: int) -> Any:
     return jax.tree.map(lambda x: x[c], stacked)
 
@@ -304,7 +309,7 @@ def run(
         keys = run_keys(seeds)
         blocks = None if held is None else jax.device_put(blocks_of(held))
         resident = data.at(0) if isinstance(data, Feed) else data
-        fixed = jax.tree.map(lambda a: a[:1], resident) if orders else data
+        fixed = jax.tree.map(_first_row, resident) if orders else data
         del resident
         alone = Layout(len(seeds), len(specs), 0)
         if resume is None:
