@@ -169,6 +169,19 @@ def test_bad_parameters_are_refused_in_fit(settings, said, iris):
         small(**settings).fit(*iris)
 
 
+def test_targets_that_are_text_are_refused(diabetes):
+    X, y = diabetes
+    with pytest.raises(steepest.DataError, match=r"y holds text, such as '151.0'; MLPRegressor"):
+        steepest.MLPRegressor().fit(X, y.astype(str))
+
+
+@pytest.mark.slow
+def test_the_rate_is_named_also_where_it_has_no_limit(iris):
+    lost = small(optimizer="adam", learning_rate=300.0, max_iter=3)
+    with pytest.warns(ConvergenceWarning, match=r"learned nothing.* learning_rate=300 was used"):
+        lost.fit(*iris)
+
+
 def test_pickle_clone_and_file(iris, tmp_path):
     X, y = iris
     model = small(ensemble=2).fit(X, np.array(["a", "b", "c"])[y])

@@ -30,7 +30,13 @@ def check_fit(estimator: Any, X: Any, y: Any, *, reset: bool = True, **how: Any)
         rows, y = validate_data(
             estimator, X, y, reset=reset, accept_sparse="csr", dtype="numeric", **how
         )
-        return _numbers(rows), y
+        rows = _numbers(rows)
+    if how.get("y_numeric") and y.dtype.kind in "US":
+        raise DataError(
+            f"y holds text, such as {str(y.ravel()[0])!r}; {type(estimator).__name__} needs "
+            "numbers: convert them, as y.astype(float) does."
+        )
+    return rows, y
 
 
 def check_rows(estimator: Any, X: Any) -> Any:

@@ -242,7 +242,11 @@ class Trained(Estimator):
 
     def _limit(self, job, runs, cell):
         """The learning rate that was given, and the largest stable one, as a sentence."""
-        return stable_limit(runs.specs[cell], job.train, job.seeds[0], job.how["dtype"])
+        spec = runs.specs[cell]
+        limit = stable_limit(spec, job.train, job.seeds[0], job.how["dtype"])
+        rate = getattr(spec.optimizer.learning_rate, "learning_rate", None)
+        # Rules that scale each gradient have no limit by curvature alone; their rate is named.
+        return limit or ("" if rate is None else f" learning_rate={float(rate):g} was used.")
 
     def diagnose(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None,
                  y_val: Any = None, *, deep: bool = True) -> Any:  # fmt: skip
