@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 MARGIN = 0.04
@@ -46,7 +47,7 @@ class Axis:
         values = _decades(self.low, self.high, most) if self.log else []
         if len(values) < 2:
             values = _round(self.low, self.high, most)
-        return [(self.at(v), short(v)) for v in values]
+        return list(zip(map(self.at, values), distinct(values), strict=True))
 
 
 def axis_of(values: Iterable[Any], log: bool = False, zero: bool = False) -> Axis:
@@ -108,6 +109,20 @@ def short(value: float, digits: int = 3) -> str:
         return f"{mantissa}e{int(exponent)}"
     text = f"{value:.{digits}g}"
     return f"{value:.0f}" if "e" in text else text
+
+
+def distinct(values: Sequence[float]) -> list[str]:
+    """The numbers of ticks in as few digits, from three on, as say where they stand.
+
+    >>> distinct([0.98, 0.98025, 0.9805])
+    ['0.98', '0.98025', '0.9805']
+    """
+    gap = min((abs(b - a) for a, b in pairwise(sorted(values))), default=math.inf)
+    for digits in range(3, 16):
+        texts = [short(v, digits) for v in values]
+        if all(abs(float(t) - v) <= 0.01 * gap for t, v in zip(texts, values, strict=True)):
+            break
+    return texts
 
 
 def _round(low: float, high: float, most: int) -> list[float]:
