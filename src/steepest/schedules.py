@@ -93,7 +93,7 @@ class Schedule:
 class Constant(Schedule):
     """The same rate at every step: eta_t = eta."""
 
-    learning_rate: float = number(0.01, above=0, help="learning rate")
+    learning_rate: float = number(default=0.01, above=0, help="learning rate")
 
     def at(self, t, state):
         return self.learning_rate
@@ -106,10 +106,10 @@ class StepDecay(Schedule):
     The schedule of He et al., "Deep residual learning" (2016), section 3.4; torch's `StepLR`.
     """
 
-    learning_rate: float = number(0.01, above=0, help="learning rate at the start")
-    factor: float = number(0.5, above=0, help="what each decay multiplies the rate by")
-    every: float = number(10.0, above=0, help="units between decays")
-    unit: str = static("epoch", choices=_UNITS)
+    learning_rate: float = number(default=0.01, above=0, help="learning rate at the start")
+    factor: float = number(default=0.5, above=0, help="what each decay multiplies the rate by")
+    every: float = number(default=10.0, above=0, help="units between decays")
+    unit: str = static(default="epoch", choices=_UNITS)
     durations: ClassVar[tuple[str, ...]] = ("every",)
 
     def at(self, t, state):
@@ -123,10 +123,10 @@ class Exponential(Schedule):
     `every` is the number of units in which the rate is multiplied by `decay` once.
     """
 
-    learning_rate: float = number(0.01, above=0, help="learning rate at the start")
-    decay: float = number(0.95, above=0, help="what each unit multiplies the rate by")
-    every: float = number(1.0, above=0, help="units in one decay")
-    unit: str = static("epoch", choices=_UNITS)
+    learning_rate: float = number(default=0.01, above=0, help="learning rate at the start")
+    decay: float = number(default=0.95, above=0, help="what each unit multiplies the rate by")
+    every: float = number(default=1.0, above=0, help="units in one decay")
+    unit: str = static(default="epoch", choices=_UNITS)
     durations: ClassVar[tuple[str, ...]] = ("every",)
 
     def at(self, t, state):
@@ -141,11 +141,11 @@ class InverseTime(Schedule):
     sum eta^2 < infinity; power 1/2 is the inverse square root.
     """
 
-    learning_rate: float = number(0.01, above=0, help="learning rate at the start")
-    decay: float = number(1.0, least=0, help="how fast the denominator grows, per unit")
-    power: float = number(1.0, above=0, help="power of the denominator")
-    every: float = number(1.0, above=0, help="units in one decay")
-    unit: str = static("epoch", choices=_UNITS)
+    learning_rate: float = number(default=0.01, above=0, help="learning rate at the start")
+    decay: float = number(default=1.0, least=0, help="how fast the denominator grows, per unit")
+    power: float = number(default=1.0, above=0, help="power of the denominator")
+    every: float = number(default=1.0, above=0, help="units in one decay")
+    unit: str = static(default="epoch", choices=_UNITS)
     durations: ClassVar[tuple[str, ...]] = ("every",)
 
     def at(self, t, state):
@@ -159,11 +159,11 @@ class Polynomial(Schedule):
     T is `duration` (None: the whole run), after which the rate stays; power 1 is linear decay.
     """
 
-    learning_rate: float = number(0.01, above=0, help="learning rate at the start")
-    duration: Any = number(None, above=0, optional=True, help="length; none: the run")
-    power: float = number(1.0, above=0, help="power of the time that is left; 1: linear")
-    final: float = number(0.0, least=0, help="last rate, as a fraction of the first")
-    unit: str = static("epoch", choices=_UNITS)
+    learning_rate: float = number(default=0.01, above=0, help="learning rate at the start")
+    duration: Any = number(default=None, above=0, optional=True, help="length; none: the run")
+    power: float = number(default=1.0, above=0, help="power of the time that is left; 1: linear")
+    final: float = number(default=0.0, least=0, help="last rate, as a fraction of the first")
+    unit: str = static(default="epoch", choices=_UNITS)
     durations: ClassVar[tuple[str, ...]] = ("duration",)
 
     def at(self, t, state):
@@ -186,11 +186,11 @@ class Cosine(Schedule):
         [1.0, 0.854, 0.5, 0.146, 1.0, 0.854]
     """
 
-    learning_rate: float = number(0.01, above=0, help="learning rate at each (re)start")
-    cycle: Any = number(None, above=0, optional=True, help="length of the first cycle")
-    multiplier: float = number(1.0, least=1, help="length of a cycle over the one before")
-    final: float = number(0.0, least=0, help="lowest rate, as a fraction of the first")
-    unit: str = static("epoch", choices=_UNITS)
+    learning_rate: float = number(default=0.01, above=0, help="learning rate at each (re)start")
+    cycle: Any = number(default=None, above=0, optional=True, help="length of the first cycle")
+    multiplier: float = number(default=1.0, least=1, help="length of a cycle over the one before")
+    final: float = number(default=0.0, least=0, help="lowest rate, as a fraction of the first")
+    unit: str = static(default="epoch", choices=_UNITS)
     durations: ClassVar[tuple[str, ...]] = ("cycle",)
 
     def at(self, t, state):
@@ -220,12 +220,12 @@ class OneCycle(Schedule):
     Smith and Topin, "Super-convergence" (2018).
     """
 
-    learning_rate: float = number(0.01, above=0, help="the peak of the learning rate")
-    duration: Any = number(None, above=0, optional=True, help="length; none: the run")
-    rise: float = number(0.3, above=0, below=1, help="fraction of the run spent rising")
-    start: float = number(0.04, least=0, help="first rate, as a fraction of the peak")
-    final: float = number(4e-6, least=0, help="last rate, as a fraction of the peak")
-    unit: str = static("epoch", choices=_UNITS)
+    learning_rate: float = number(default=0.01, above=0, help="the peak of the learning rate")
+    duration: Any = number(default=None, above=0, optional=True, help="length; none: the run")
+    rise: float = number(default=0.3, above=0, below=1, help="fraction of the run spent rising")
+    start: float = number(default=0.04, least=0, help="first rate, as a fraction of the peak")
+    final: float = number(default=4e-6, least=0, help="last rate, as a fraction of the peak")
+    unit: str = static(default="epoch", choices=_UNITS)
     durations: ClassVar[tuple[str, ...]] = ("duration",)
 
     def at(self, t, state):
@@ -257,14 +257,14 @@ class ReduceOnPlateau(Schedule):
     As torch's `ReduceLROnPlateau` (mode min, relative threshold).
     """
 
-    learning_rate: float = number(0.01, above=0, help="learning rate at the start")
-    factor: float = number(0.1, above=0, below=1, help="what each reduction multiplies by")
-    patience: float = number(10, least=0, help="bad windows in a row that are borne")
-    cooldown: float = number(0, least=0, help="windows not counted after a reduction")
-    minimum: float = number(0.0, least=0, help="the lowest learning rate")
-    threshold: float = number(1e-4, least=0, help="relative improvement that counts")
-    every: float = number(1.0, above=0, help="units in a window")
-    unit: str = static("epoch", choices=_UNITS)
+    learning_rate: float = number(default=0.01, above=0, help="learning rate at the start")
+    factor: float = number(default=0.1, above=0, below=1, help="what each reduction multiplies by")
+    patience: float = number(default=10, least=0, help="bad windows in a row that are borne")
+    cooldown: float = number(default=0, least=0, help="windows not counted after a reduction")
+    minimum: float = number(default=0.0, least=0, help="the lowest learning rate")
+    threshold: float = number(default=1e-4, least=0, help="relative improvement that counts")
+    every: float = number(default=1.0, above=0, help="units in a window")
+    unit: str = static(default="epoch", choices=_UNITS)
     durations: ClassVar[tuple[str, ...]] = ("every",)
 
     def init(self):
@@ -315,10 +315,10 @@ class WarmUp(Schedule):
         [0.1, 0.2, 0.3, 0.4, 0.4]
     """
 
-    inner: Any = part(0.01, help="the schedule, or the constant rate, after the rise")
-    duration: float = number(5.0, above=0, help="length of the rise")
-    start: float = number(0.0, least=0, most=1, help="where the rise starts, as a fraction")
-    unit: str = static("epoch", choices=_UNITS)
+    inner: Any = part(default=0.01, help="the schedule, or the constant rate, after the rise")
+    duration: float = number(default=5.0, above=0, help="length of the rise")
+    start: float = number(default=0.0, least=0, most=1, help="where the rise starts, as a fraction")
+    unit: str = static(default="epoch", choices=_UNITS)
     durations: ClassVar[tuple[str, ...]] = ("duration",)
 
     def __post_init__(self):

@@ -25,21 +25,21 @@ from steepest.core.record import (
 
 @record
 class Inner:
-    rate: float = number(0.5, above=0, most=1)
+    rate: float = number(default=0.5, above=0, most=1)
 
 
 @record
 class Outer:
-    a: float = number(1.0, least=0, below=10)
-    limit: float | None = number(None, optional=True)
-    mode: str = static("slow", choices=("slow", "fast"))
+    a: float = number(default=1.0, least=0, below=10)
+    limit: float | None = number(default=None, optional=True)
+    mode: str = static(default="slow", choices=("slow", "fast"))
     inner: Any = part(factory=Inner)
-    sizes: tuple = static(())
+    sizes: tuple = static(default=())
 
 
 @record
 class Doubled:
-    x: float = number(1.0, least=0)
+    x: float = number(default=1.0, least=0)
 
     def __post_init__(self):
         set_field(self, "x", 2 * self.x)

@@ -1,4 +1,4 @@
-"""Kept executables: found again by another process, never for other code, and harmless if spoiled."""
+"""Kept executables: found again by another process, never for other code, no harm if spoiled."""
 
 import functools
 import subprocess
@@ -54,7 +54,8 @@ def test_another_process_finds_it_and_gets_the_same(folder, monkeypatch):
     again = make()
     second = again(Penalty(l2=0.1), x, 3)
     third = again(Penalty(l2=0.2), x, 3)
-    assert len(compiled) == 1 and len(list(folder.rglob("*.executable"))) == 1
+    assert len(compiled) == 1
+    assert len(list(folder.rglob("*.executable"))) == 1
     np.testing.assert_array_equal(first[0], second[0])
     np.testing.assert_array_equal(first[0], x * np.float32(0.1) * 3)
     np.testing.assert_array_equal(third[0], x * np.float32(0.2) * 3)
@@ -131,8 +132,8 @@ def test_inside_other_transformations_it_is_a_function(folder):
 class Foreign:
     """A record that is not of the package: its code may change while its name stays."""
 
-    size: float = number(1.0)
-    kind: str = static("a")
+    size: float = number(default=1.0)
+    kind: str = static(default="a")
 
 
 def test_code_of_others_is_only_jitted(folder, monkeypatch):
@@ -140,7 +141,8 @@ def test_code_of_others_is_only_jitted(folder, monkeypatch):
     one = Program(lambda f, x: x * jnp.asarray(f.size, x.dtype), static=(), donate=())
     one.__module__ = "steepest.engine.test"
     assert float(one(Foreign(), jnp.float32(2))) == 2
-    assert not compiled and not list(folder.rglob("*.executable"))
+    assert not compiled
+    assert not list(folder.rglob("*.executable"))
     assert one._cache_size() == 1
 
 
@@ -195,7 +197,8 @@ def test_a_second_process_traces_no_step(tmp_path):
                        capture_output=True).stdout.split()
         for _ in range(2)
     ]  # fmt: skip
-    assert said[0][0] == "1" and said[1][0] == "0"
+    assert said[0][0] == "1"
+    assert said[1][0] == "0"
     assert said[0][1] == said[1][1]
 
 
@@ -205,4 +208,5 @@ def test_decorator_with_and_without_names():
         """Adds one."""
         return x + 1
 
-    assert plain.__doc__ == "Adds one." and float(plain(jnp.float32(1))) == 2
+    assert plain.__doc__ == "Adds one."
+    assert float(plain(jnp.float32(1))) == 2

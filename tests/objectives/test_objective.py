@@ -247,7 +247,7 @@ def test_function_arguments_are_leaves():
 
 @record
 class Parabola:
-    curvature: float = number(1.0)
+    curvature: float = number(default=1.0)
 
     def __call__(self, w, shift=0.0):
         return jnp.sum(jnp.asarray(self.curvature, w.dtype) * (w - shift) ** 2)

@@ -21,7 +21,7 @@ from steepest.schedules import Cosine, ReduceOnPlateau, WarmUp
 class ThreePoint(Rule):
     """A rule as a user would write one: the mean of the last two gradients."""
 
-    share: float = number(0.5, least=0, most=1, help="weight of the newest gradient")
+    share: float = number(default=0.5, least=0, most=1, help="weight of the newest gradient")
     slots: ClassVar[int] = 1
 
     def direction(self, g, w, t, before):

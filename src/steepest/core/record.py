@@ -2,8 +2,8 @@
 
     @record
     class Adam(Rule):
-        learning_rate: float = number(1e-3, above=0)
-        nesterov: bool = static(False)
+        learning_rate: float = number(default=1e-3, above=0)
+        nesterov: bool = static(default=False)
 
 Numbers (`number`) and nested records (`part`) are children of the pytree: `jax.vmap` maps over a
 thousand learning rates held in one record, and another value never recompiles. Choices that change
@@ -31,8 +31,8 @@ _KINDS: dict[str, type] = {}
 
 
 def number(
-    default: Any = dataclasses.MISSING,
     *,
+    default: Any = dataclasses.MISSING,
     above=None,
     least=None,
     below=None,
@@ -48,7 +48,7 @@ def number(
     )
 
 
-def static(default: Any = dataclasses.MISSING, *, choices=None, help: str = "") -> Any:
+def static(*, default: Any = dataclasses.MISSING, choices=None, help: str = "") -> Any:
     """A field that changes shapes or code: hashable, part of the compile key."""
     return dataclasses.field(
         default=default,
@@ -57,7 +57,7 @@ def static(default: Any = dataclasses.MISSING, *, choices=None, help: str = "") 
 
 
 def part(
-    default: Any = dataclasses.MISSING, *, factory: Any = dataclasses.MISSING, help: str = ""
+    *, default: Any = dataclasses.MISSING, factory: Any = dataclasses.MISSING, help: str = ""
 ) -> Any:
     """A nested record, array or pytree: its leaves are leaves."""
     kw: dict[str, Any] = {"metadata": {"role": "part", "help": help}}

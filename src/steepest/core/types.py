@@ -44,10 +44,10 @@ class Stepped:
     state: State = part()
     value: Array = part()
     gradient: Params = part()
-    aux: Any = part(())
-    learning_rate: Array = part(0.0)
-    evaluations: Array = part(1)
-    failed: Array = part(False)
+    aux: Any = part(default=())
+    learning_rate: Array = part(default=0.0)
+    evaluations: Array = part(default=1)
+    failed: Array = part(default=False)
 
 
 @runtime_checkable

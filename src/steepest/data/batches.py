@@ -45,7 +45,9 @@ class Order:
     shuffle: bool = True
     offset: int = 0
     steps_at_least: int = 1
-    _last: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _last: dict[int, np.ndarray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self):
         if self.rows < 1:

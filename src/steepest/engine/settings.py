@@ -96,65 +96,94 @@ class Settings:
     A setting left at None is chosen by the optimizer, model or loss that it belongs to.
     """
 
-    model: Any = part("mlp", help="mlp, linear, or a model object")
-    hidden: tuple = static((128,), help="units in each hidden layer")
-    activation: Any = static("relu", help="activation, or one per hidden layer")
-    initializer: str = static("auto", help="how weights are drawn at the start")
-    norm: str | None = static(None, choices=(None, "batch", "layer"), help="normalisation layers")
+    model: Any = part(default="mlp", help="mlp, linear, or a model object")
+    hidden: tuple = static(default=(128,), help="units in each hidden layer")
+    activation: Any = static(default="relu", help="activation, or one per hidden layer")
+    initializer: str = static(default="auto", help="how weights are drawn at the start")
+    norm: str | None = static(
+        default=None, choices=(None, "batch", "layer"), help="normalisation layers"
+    )
     dropout: float | None = number(
-        None, optional=True, least=0, below=1, help="share of hidden units dropped in training"
+        default=None,
+        optional=True,
+        least=0,
+        below=1,
+        help="share of hidden units dropped in training",
     )
     loss: Any = part(
-        "auto",
+        default="auto",
         help="loss by name; auto: log-loss or squared error; smoothed: the same, with "
         "label_smoothing 0.1 where none is given",
     )
-    l1: float = number(0.0, least=0, help="L1 penalty (proximal: exact zeros)")
-    l2: float = number(0.0, least=0, help="L2 penalty, l2/2 |w|^2")
+    l1: float = number(default=0.0, least=0, help="L1 penalty (proximal: exact zeros)")
+    l2: float = number(default=0.0, least=0, help="L2 penalty, l2/2 |w|^2")
     label_smoothing: float | None = number(
-        None, optional=True, least=0, below=1, help="probability spread over the other classes"
+        default=None,
+        optional=True,
+        least=0,
+        below=1,
+        help="probability spread over the other classes",
     )
-    optimizer: Any = part("adam", help="update rule by name, or an optimizer object")
-    learning_rate: float | None = number(None, optional=True, above=0, help="step size")
+    optimizer: Any = part(default="adam", help="update rule by name, or an optimizer object")
+    learning_rate: float | None = number(default=None, optional=True, above=0, help="step size")
     momentum: float | None = number(
-        None, optional=True, least=0, below=1, help="momentum of the rules that have one"
+        default=None, optional=True, least=0, below=1, help="momentum of the rules that have one"
     )
-    weight_decay: float | None = number(None, optional=True, least=0, help="decoupled weight decay")
-    optimizer_settings: tuple = static((), help="further settings of the rule: (name, value), ...")
+    weight_decay: float | None = number(
+        default=None, optional=True, least=0, help="decoupled weight decay"
+    )
+    optimizer_settings: tuple = static(
+        default=(), help="further settings of the rule: (name, value), ..."
+    )
     clip_norm: float | None = number(
-        None, optional=True, above=0, help="largest norm of the gradient"
+        default=None, optional=True, above=0, help="largest norm of the gradient"
     )
     clip_value: float | None = number(
-        None, optional=True, above=0, help="largest entry of the gradient"
+        default=None, optional=True, above=0, help="largest entry of the gradient"
     )
     average: float | None = number(
-        None, optional=True, least=0, below=1, help="decay of the moving average of the weights"
+        default=None,
+        optional=True,
+        least=0,
+        below=1,
+        help="decay of the moving average of the weights",
     )
-    schedule: Any = part("constant", help="how the learning rate changes")
-    schedule_settings: tuple = static((), help="settings of the schedule: (name, value), ...")
-    warmup: float | None = number(None, optional=True, least=0, help="epochs of warm-up")
-    batch_size: Any = static(32, help="examples a step, or full")
-    epochs: float = number(100, above=0, help="passes over the training data, at most")
+    schedule: Any = part(default="constant", help="how the learning rate changes")
+    schedule_settings: tuple = static(
+        default=(), help="settings of the schedule: (name, value), ..."
+    )
+    warmup: float | None = number(default=None, optional=True, least=0, help="epochs of warm-up")
+    batch_size: Any = static(default=32, help="examples a step, or full")
+    epochs: float = number(default=100, above=0, help="passes over the training data, at most")
     patience: float | None = number(
-        None, optional=True, above=0, help="epochs without better validation before stopping"
+        default=None,
+        optional=True,
+        above=0,
+        help="epochs without better validation before stopping",
     )
-    min_delta: float = number(0.0, least=0, help="what counts as better")
-    tolerance: float = number(0.0, least=0, help="gradient norm at which training has converged")
-    target: float | None = number(None, optional=True, help="training loss at which to stop")
+    min_delta: float = number(default=0.0, least=0, help="what counts as better")
+    tolerance: float = number(
+        default=0.0, least=0, help="gradient norm at which training has converged"
+    )
+    target: float | None = number(
+        default=None, optional=True, help="training loss at which to stop"
+    )
     target_share: float = number(
-        0.0, least=0, help="stop when the loss of an epoch is this share of the first loss"
+        default=0.0, least=0, help="stop when the loss of an epoch is this share of the first loss"
     )
     validation: float | None = number(
-        0.1, least=0, optional=True, help="share (or count) of rows held out to validate"
+        default=0.1, least=0, optional=True, help="share (or count) of rows held out to validate"
     )
-    test: float = number(0.2, least=0, help="share (or count) of rows held out to test")
-    standardize: bool = static(True, help="scale inputs to mean 0 and deviation 1")
-    dtype: str = static("float32", choices=("float32", "float64"), help="number type")
-    seed: int = static(0, help="seed of the split, the weights and the order")
+    test: float = number(default=0.2, least=0, help="share (or count) of rows held out to test")
+    standardize: bool = static(default=True, help="scale inputs to mean 0 and deviation 1")
+    dtype: str = static(default="float32", choices=("float32", "float64"), help="number type")
+    seed: int = static(default=0, help="seed of the split, the weights and the order")
     probes: tuple = static(
-        ("loss", "gradient_norm", "learning_rate"), help="what each step records"
+        default=("loss", "gradient_norm", "learning_rate"), help="what each step records"
     )
-    every: int | None = static(None, help="record each k-th step; None: at most 10,000 records")
+    every: int | None = static(
+        default=None, help="record each k-th step; None: at most 10,000 records"
+    )
 
     def __post_init__(self):
         if self.batch_size != "full" and not (

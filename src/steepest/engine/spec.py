@@ -32,9 +32,9 @@ class RunSpec:
     objective: Any = part()
     optimizer: Any = part()
     stop: StopRule = part(factory=StopRule)
-    probes: tuple = static(("loss", "gradient_norm", "step_norm", "learning_rate"))
-    track: str = static("measure", choices=("step", "measure"))
-    deterministic: bool = static(False)
+    probes: tuple = static(default=("loss", "gradient_norm", "step_norm", "learning_rate"))
+    track: str = static(default="measure", choices=("step", "measure"))
+    deterministic: bool = static(default=False)
 
 
 @record

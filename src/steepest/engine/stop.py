@@ -25,14 +25,14 @@ class StopRule:
     min_delta:      what counts as better.
     """
 
-    tolerance: float = number(0.0, least=0)
-    target: float = number(float("-inf"))
-    target_share: float = number(0.0, least=0)
-    blow_up: float = number(1e8, above=1)
-    floor: float = number(-1e30, below=0)
-    patience: float = number(float("inf"), above=0)
-    stall_patience: float = number(float("inf"), above=0)
-    min_delta: float = number(0.0, least=0)
+    tolerance: float = number(default=0.0, least=0)
+    target: float = number(default=float("-inf"))
+    target_share: float = number(default=0.0, least=0)
+    blow_up: float = number(default=1e8, above=1)
+    floor: float = number(default=-1e30, below=0)
+    patience: float = number(default=float("inf"), above=0)
+    stall_patience: float = number(default=float("inf"), above=0)
+    min_delta: float = number(default=0.0, least=0)
 
 
 def first_of(*cases: tuple[Any, Reason]) -> Any:

@@ -32,9 +32,9 @@ class Affine:
     outputs: int = static()
     shift: Any = part()
     scale: Any = part()
-    intercept: bool = static(True)
-    packed: bool = static(False)
-    single: bool = static(False)
+    intercept: bool = static(default=True)
+    packed: bool = static(default=False)
+    single: bool = static(default=False)
 
     @property
     def uses_key(self) -> bool:
@@ -93,11 +93,11 @@ class AffinePenalty:
     as `objectives.Penalty`.
     """
 
-    l1: float | None = number(None, least=0, optional=True)
-    l2: float | None = number(None, least=0, optional=True)
-    a: Any = part(1.0)
-    b: Any = part(1.0)
-    on_bias: Any = part(None)
+    l1: float | None = number(default=None, least=0, optional=True)
+    l2: float | None = number(default=None, least=0, optional=True)
+    a: Any = part(default=1.0)
+    b: Any = part(default=1.0)
+    on_bias: Any = part(default=None)
 
     def __post_init__(self):
         set_field(self, "l1", off_if_zero(self.l1))

@@ -31,7 +31,7 @@ class ConcomitantHuber(RegressionLoss):
     Source: Huber & Ronchetti 2009, Robust Statistics, sec. 7.7 (with scale), as in scikit-learn.
     """
 
-    epsilon: float = number(1.35, least=1)
+    epsilon: float = number(default=1.35, least=1)
 
     def __call__(self, outputs, targets):
         """The loss of each row."""
@@ -65,8 +65,8 @@ class SmoothQuantile(Residual):
     It is below the pinball loss by mu / 2 at most. Source: Nesterov 2005, Math. Prog. 103, eq. 2.5.
     """
 
-    q: float = number(0.5, above=0, below=1)
-    mu: float = number(1.0, above=0)
+    q: float = number(default=0.5, above=0, below=1)
+    mu: float = number(default=1.0, above=0)
 
     def of_residual(self, r):
         """z r - mu z^2 / 2 at z = clip(r / mu, q - 1, q)."""

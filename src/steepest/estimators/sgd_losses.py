@@ -31,7 +31,7 @@ class ModifiedHuber(Margin):
 class HalfSquared(Residual):
     """r^2 / 2, whose curvature by the output is 1."""
 
-    unit: float = number(1.0, above=0)
+    unit: float = number(default=1.0, above=0)
 
     def of_residual(self, r):
         """r^2 / 2."""

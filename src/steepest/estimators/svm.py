@@ -29,7 +29,7 @@ class SmoothHinge(Margin):
     Source: Nesterov 2005, Math. Prog. 103, eq. 2.5; Rennie & Srebro 2005 for mu = 1.
     """
 
-    mu: float = number(1.0, above=0)
+    mu: float = number(default=1.0, above=0)
 
     def of_margin(self, m):
         """z (1 - m) - mu z^2 / 2 at z = clip((1 - m) / mu, 0, 1)."""
@@ -42,8 +42,8 @@ class SmoothHinge(Margin):
 class SmoothInsensitive(Residual):
     """max(0, |r| - epsilon), rounded over a width mu as `SmoothHinge` is."""
 
-    epsilon: float = number(0.0, least=0)
-    mu: float = number(1.0, above=0)
+    epsilon: float = number(default=0.0, least=0)
+    mu: float = number(default=1.0, above=0)
 
     def of_residual(self, r):
         """z (|r| - epsilon) - mu z^2 / 2."""
@@ -57,7 +57,7 @@ class SmoothInsensitive(Residual):
 class SquaredInsensitive(Residual):
     """max(0, |r| - epsilon)^2."""
 
-    epsilon: float = number(0.0, least=0)
+    epsilon: float = number(default=0.0, least=0)
 
     def of_residual(self, r):
         """max(0, |r| - epsilon)^2."""

@@ -38,9 +38,9 @@ class Custom:
 
     initial: Callable = static()
     apply: Callable = static()
-    stateful: bool = static(False, choices=(True, False))
-    random: bool = static(False, choices=(True, False))
-    decay: Callable | None = static(None)
+    stateful: bool = static(default=False, choices=(True, False))
+    random: bool = static(default=False, choices=(True, False))
+    decay: Callable | None = static(default=None)
 
     def __post_init__(self):
         for name in ("initial", "apply"):

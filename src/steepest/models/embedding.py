@@ -46,8 +46,8 @@ class Embedding:
     """
 
     model: Any = part()
-    columns: tuple = static((), help="(place, codes, width) of each input that is a code")
-    inputs: int = static(1, help="inputs, the codes among them")
+    columns: tuple = static(default=(), help="(place, codes, width) of each input that is a code")
+    inputs: int = static(default=1, help="inputs, the codes among them")
 
     def __post_init__(self):
         set_field(self, "columns", tuple(tuple(int(v) for v in c) for c in self.columns))

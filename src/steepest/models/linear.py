@@ -31,10 +31,12 @@ class Linear:
     (5, 2)
     """
 
-    inputs: int | None = static(None, help="number of features; None: from the data")
-    outputs: int | None = static(None, help="number of outputs; None: from the data and the loss")
-    intercept: bool = static(True, choices=(True, False), help="whether there is a bias")
-    initializer: Any = static("zeros", help="initialisation of the weights")
+    inputs: int | None = static(default=None, help="number of features; None: from the data")
+    outputs: int | None = static(
+        default=None, help="number of outputs; None: from the data and the loss"
+    )
+    intercept: bool = static(default=True, choices=(True, False), help="whether there is a bias")
+    initializer: Any = static(default="zeros", help="initialisation of the weights")
 
     def __post_init__(self):
         set_field(self, "inputs", normal_size("Linear", "inputs", self.inputs))

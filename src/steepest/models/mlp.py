@@ -42,15 +42,21 @@ class MLP:
     (5, 3)
     """
 
-    hidden: tuple[int, ...] = static((64,), help="widths of the hidden layers")
-    activation: Any = static("relu", help="activation, or one for each hidden layer")
-    initializer: Any = static("auto", help="initialisation of the weights")
+    hidden: tuple[int, ...] = static(default=(64,), help="widths of the hidden layers")
+    activation: Any = static(default="relu", help="activation, or one for each hidden layer")
+    initializer: Any = static(default="auto", help="initialisation of the weights")
     dropout: float | None = number(
-        None, least=0, below=1, optional=True, help="probability of dropping a hidden activation"
+        default=None,
+        least=0,
+        below=1,
+        optional=True,
+        help="probability of dropping a hidden activation",
     )
-    norm: str | None = static(None, choices=(None, "batch", "layer"), help="normalisation")
-    inputs: int | None = static(None, help="number of features; None: from the data")
-    outputs: int | None = static(None, help="number of outputs; None: from the data and the loss")
+    norm: str | None = static(default=None, choices=(None, "batch", "layer"), help="normalisation")
+    inputs: int | None = static(default=None, help="number of features; None: from the data")
+    outputs: int | None = static(
+        default=None, help="number of outputs; None: from the data and the loss"
+    )
 
     def __post_init__(self):
         hidden = self.hidden if isinstance(self.hidden, (tuple, list)) else (self.hidden,)

@@ -138,11 +138,17 @@ class Tree:
     (5, 3)
     """
 
-    depth: int = static(5, help="levels of splits")
-    splits: str = static("axis", choices=("axis", "oblique"), help="one feature, or a sum of all")
-    choice: str = static("softmax", choices=tuple(CHOICES), help="soft form of a feature's choice")
-    inputs: int | None = static(None, help="number of features; None: from the data")
-    outputs: int | None = static(None, help="number of outputs; None: from the data and the loss")
+    depth: int = static(default=5, help="levels of splits")
+    splits: str = static(
+        default="axis", choices=("axis", "oblique"), help="one feature, or a sum of all"
+    )
+    choice: str = static(
+        default="softmax", choices=tuple(CHOICES), help="soft form of a feature's choice"
+    )
+    inputs: int | None = static(default=None, help="number of features; None: from the data")
+    outputs: int | None = static(
+        default=None, help="number of outputs; None: from the data and the loss"
+    )
 
     def __post_init__(self):
         check_depth("Tree", self.depth)
@@ -222,15 +228,19 @@ class TreeEnsemble:
     (5, 3)
     """
 
-    trees: int = static(64, help="number of trees")
-    depth: int = static(5, help="levels of splits of each tree")
-    features: float = static(0.8, help="share of the features that each tree may use")
+    trees: int = static(default=64, help="number of trees")
+    depth: int = static(default=5, help="levels of splits of each tree")
+    features: float = static(default=0.8, help="share of the features that each tree may use")
     dropout: float | None = number(
-        None, least=0, below=1, optional=True, help="probability of leaving a tree out"
+        default=None, least=0, below=1, optional=True, help="probability of leaving a tree out"
     )
-    choice: str = static("softmax", choices=tuple(CHOICES), help="soft form of a feature's choice")
-    inputs: int | None = static(None, help="number of features; None: from the data")
-    outputs: int | None = static(None, help="number of outputs; None: from the data and the loss")
+    choice: str = static(
+        default="softmax", choices=tuple(CHOICES), help="soft form of a feature's choice"
+    )
+    inputs: int | None = static(default=None, help="number of features; None: from the data")
+    outputs: int | None = static(
+        default=None, help="number of outputs; None: from the data and the loss"
+    )
 
     def __post_init__(self):
         check_depth("TreeEnsemble", self.depth)

@@ -28,7 +28,11 @@ class LogLoss(ClassificationLoss):
     """
 
     label_smoothing: float | None = number(
-        None, least=0, below=1, optional=True, help="share of the target spread over all classes"
+        default=None,
+        least=0,
+        below=1,
+        optional=True,
+        help="share of the target spread over all classes",
     )
 
     def __post_init__(self):
@@ -73,9 +77,15 @@ class BinaryLogLoss(ClassificationLoss):
     """
 
     label_smoothing: float | None = number(
-        None, least=0, below=1, optional=True, help="share of the target spread over both classes"
+        default=None,
+        least=0,
+        below=1,
+        optional=True,
+        help="share of the target spread over both classes",
     )
-    multilabel: bool = static(False, choices=(True, False), help="k labels instead of two classes")
+    multilabel: bool = static(
+        default=False, choices=(True, False), help="k labels instead of two classes"
+    )
 
     def __post_init__(self):
         set_field(self, "label_smoothing", off_if_zero(self.label_smoothing))

@@ -24,8 +24,8 @@ class FiniteDifferenceObjective(FunctionObjective):
     """
 
     fun: Callable = static()
-    args: tuple = part(())
-    gradient: Callable | None = static(None)
+    args: tuple = part(default=())
+    gradient: Callable | None = static(default=None)
 
     def check(self, x0: Any) -> None:
         """Call `fun` once at x0 (NumPy arrays); UsageError where it fails or gives no number."""

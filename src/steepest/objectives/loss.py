@@ -154,7 +154,7 @@ class Custom(Loss):
     """
 
     function: Callable = static()
-    kind: str = static("regression", choices=("regression", "classification"))
+    kind: str = static(default="regression", choices=("regression", "classification"))
 
     @property
     def task(self) -> str:  # type: ignore[override]

@@ -65,8 +65,8 @@ class Objective:
     model: Any = part()
     loss: Any = part()
     penalty: Penalty = part(factory=Penalty)
-    reduction: str = static("mean", choices=("mean", "sum"))
-    centre: float = number(0.0)
+    reduction: str = static(default="mean", choices=("mean", "sum"))
+    centre: float = number(default=0.0)
 
     def __post_init__(self):
         set_field(self, "model", find_model(self.model))
@@ -155,8 +155,8 @@ class FunctionObjective:
     """
 
     fun: Callable = static()
-    args: tuple = part(())
-    gradient: Callable | None = static(None)
+    args: tuple = part(default=())
+    gradient: Callable | None = static(default=None)
 
     def __post_init__(self):
         if not callable(self.fun):

@@ -54,7 +54,7 @@ class Huber(Residual):
     Source: Huber 1964, Annals of Mathematical Statistics 35, eq. (2); `torch.nn.HuberLoss`.
     """
 
-    delta: float = number(1.0, above=0, help="residual at which the loss becomes linear")
+    delta: float = number(default=1.0, above=0, help="residual at which the loss becomes linear")
 
     def of_residual(self, r):
         """m (|r| - m / 2) with m = min(|r|, delta), which is both branches at once."""
@@ -70,7 +70,7 @@ class Quantile(Residual):
     Source: Koenker & Bassett 1978, Econometrica 46, eq. (2.1).
     """
 
-    q: float = number(0.5, above=0, below=1, help="the quantile wanted")
+    q: float = number(default=0.5, above=0, below=1, help="the quantile wanted")
 
     def of_residual(self, r):
         """max(q r, (q - 1) r)."""
@@ -85,7 +85,7 @@ class EpsilonInsensitive(Residual):
     Source: Vapnik 1995, The Nature of Statistical Learning Theory, eq. (6.1).
     """
 
-    epsilon: float = number(0.1, least=0, help="residual that costs nothing")
+    epsilon: float = number(default=0.1, least=0, help="residual that costs nothing")
 
     def of_residual(self, r):
         """max(0, |r| - epsilon)."""

@@ -30,8 +30,8 @@ class Penalty:
     [2.0, 0.0]
     """
 
-    l1: float | None = number(None, least=0, optional=True, help="L1 penalty")
-    l2: float | None = number(None, least=0, optional=True, help="L2 penalty")
+    l1: float | None = number(default=None, least=0, optional=True, help="L1 penalty")
+    l2: float | None = number(default=None, least=0, optional=True, help="L2 penalty")
 
     def __post_init__(self):
         set_field(self, "l1", off_if_zero(self.l1))

@@ -24,10 +24,12 @@ class Adam(Rule):
         [-0.1, 0.1]
     """
 
-    learning_rate: Any = part(1e-3, help="learning rate: a number or a schedule")
-    beta1: float = number(0.9, least=0, below=1, help="decay of the mean gradient")
-    beta2: float = number(0.999, least=0, below=1, help="decay of the mean squared gradient")
-    epsilon: float = number(1e-8, least=0, help="added to the denominator")
+    learning_rate: Any = part(default=1e-3, help="learning rate: a number or a schedule")
+    beta1: float = number(default=0.9, least=0, below=1, help="decay of the mean gradient")
+    beta2: float = number(
+        default=0.999, least=0, below=1, help="decay of the mean squared gradient"
+    )
+    epsilon: float = number(default=1e-8, least=0, help="added to the denominator")
     slots: ClassVar[int] = 2
 
     def direction(self, g, w, t, m, v):
@@ -50,7 +52,7 @@ class AdamW(Adam):
     """
 
     weight_decay: float | None = keyword_only(
-        number(0.01, least=0, optional=True, help="decoupled weight decay")
+        number(default=0.01, least=0, optional=True, help="decoupled weight decay")
     )
 
 
@@ -62,7 +64,7 @@ class AMSGrad(Adam):
     says of what: the corrected v^, as in optax, or the raw v, corrected after, as in torch.
     """
 
-    maximum: str = static("corrected", choices=("corrected", "raw"))
+    maximum: str = static(default="corrected", choices=("corrected", "raw"))
     slots: ClassVar[int] = 3
 
     def direction(self, g, w, t, m, v, u):  # type: ignore[override]
@@ -100,7 +102,7 @@ class AdaMax(Adam):
     Kingma and Ba, "Adam" (2015), section 7.1, algorithm 2.
     """
 
-    learning_rate: Any = part(2e-3, help="learning rate: a number or a schedule")
+    learning_rate: Any = part(default=2e-3, help="learning rate: a number or a schedule")
 
     def direction(self, g, w, t, m, u):
         m = self.beta1 * m + (1 - self.beta1) * g

@@ -17,9 +17,9 @@ class AdaGrad(Rule):
     G starts at `initial`. Duchi, Hazan and Singer, "Adaptive subgradient methods" (2011), figure 1.
     """
 
-    learning_rate: Any = part(0.01, help="learning rate: a number or a schedule")
-    initial: float = number(0.0, least=0, help="the sum of squares before the first step")
-    epsilon: float = number(1e-10, least=0, help="added to the denominator")
+    learning_rate: Any = part(default=0.01, help="learning rate: a number or a schedule")
+    initial: float = number(default=0.0, least=0, help="the sum of squares before the first step")
+    epsilon: float = number(default=1e-10, least=0, help="added to the denominator")
     slots: ClassVar[int] = 1
 
     def fresh(self, w):
@@ -44,11 +44,11 @@ class RMSProp(Rule):
     Tieleman and Hinton, "Lecture 6.5: rmsprop" (2012); eps outside the root, as in torch.
     """
 
-    learning_rate: Any = part(1e-3, help="learning rate: a number or a schedule")
-    decay: float = number(0.9, least=0, below=1, help="decay of the mean squared gradient")
-    momentum: float | None = number(None, least=0, below=1, optional=True, help="momentum")
-    epsilon: float = number(1e-8, least=0, help="added to the denominator")
-    centered: bool = static(False, choices=(True, False), help="divide by the deviation")
+    learning_rate: Any = part(default=1e-3, help="learning rate: a number or a schedule")
+    decay: float = number(default=0.9, least=0, below=1, help="decay of the mean squared gradient")
+    momentum: float | None = number(default=None, least=0, below=1, optional=True, help="momentum")
+    epsilon: float = number(default=1e-8, least=0, help="added to the denominator")
+    centered: bool = static(default=False, choices=(True, False), help="divide by the deviation")
 
     @property
     def slots(self) -> int:  # type: ignore[override]
@@ -84,9 +84,11 @@ class AdaDelta(Rule):
     the steps have the units of the weights.
     """
 
-    learning_rate: Any = part(1.0, help="learning rate: a number or a schedule")
-    decay: float = number(0.9, least=0, below=1, help="decay r of both running means")
-    epsilon: float = number(1e-6, above=0, help="added under both roots; sets the first steps")
+    learning_rate: Any = part(default=1.0, help="learning rate: a number or a schedule")
+    decay: float = number(default=0.9, least=0, below=1, help="decay r of both running means")
+    epsilon: float = number(
+        default=1e-6, above=0, help="added under both roots; sets the first steps"
+    )
     slots: ClassVar[int] = 2
 
     def direction(self, g, w, t, v, x):

@@ -52,12 +52,14 @@ class ConjugateGradient(Deterministic):
     """
 
     beta: str = static(
-        "hager-zhang",
+        default="hager-zhang",
         choices=("hager-zhang", "polak-ribiere", "fletcher-reeves"),
         help="the formula for beta",
     )
     search: StrongWolfe = part(factory=_sharp, help="the line search")
-    floor: float = number(0.01, above=0, help="eta, which bounds beta of hager-zhang from below")
+    floor: float = number(
+        default=0.01, above=0, help="eta, which bounds beta of hager-zhang from below"
+    )
 
     def start(self, evaluate: Evaluate, params: Params) -> ConjugateGradientState:
         """One evaluation at `params`; the steepest descent."""

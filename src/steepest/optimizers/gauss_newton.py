@@ -49,10 +49,10 @@ class ResidualObjective:
     """
 
     residuals: Callable = static()
-    args: tuple = part(())
-    mode: str = static("auto", choices=("auto", "forward", "reverse"))
-    with_jacobian: bool = static(True, choices=(True, False))
-    derivative: Callable | None = static(None)
+    args: tuple = part(default=())
+    mode: str = static(default="auto", choices=("auto", "forward", "reverse"))
+    with_jacobian: bool = static(default=True, choices=(True, False))
+    derivative: Callable | None = static(default=None)
 
     @property
     def uses_key(self) -> bool:
@@ -133,8 +133,8 @@ class LevenbergMarquardt(Deterministic):
     implementation and theory", LNM 630 (1978), 105-116.
     """
 
-    radius: float = number(100.0, above=0, help="first radius, in units of |D x|")
-    scaling: str = static("jacobian", choices=("jacobian", "none"), help="D")
+    radius: float = number(default=100.0, above=0, help="first radius, in units of |D x|")
+    scaling: str = static(default="jacobian", choices=("jacobian", "none"), help="D")
     region: TrustRegion = part(factory=TrustRegion, help="the trust region")
 
     def start(self, evaluate: Evaluate, params: Params) -> LeastSquaresState:
@@ -188,7 +188,9 @@ class GaussNewton(Deterministic):
     Source: Nocedal and Wright, "Numerical Optimization" (2006), section 10.3.
     """
 
-    cutoff: float = number(1e-10, least=0, below=1, help="relative size of a singular value of 0")
+    cutoff: float = number(
+        default=1e-10, least=0, below=1, help="relative size of a singular value of 0"
+    )
     search: StrongWolfe = part(factory=StrongWolfe, help="the line search")
 
     def start(self, evaluate: Evaluate, params: Params) -> LeastSquaresState:

@@ -33,7 +33,7 @@ class Momentum(Rule):
     has it inside. A constant gradient is amplified 1/(1-b) times. On a quadratic: eta < 2(1+b)/l.
     """
 
-    momentum: float = number(0.9, least=0, below=1, help="momentum")
+    momentum: float = number(default=0.9, least=0, below=1, help="momentum")
     slots: ClassVar[int] = 1
 
     def direction(self, g, w, t, v):
@@ -52,7 +52,7 @@ class Nesterov(Rule):
     the present weights, as torch and optax have it. On a quadratic: eta < 2(1+b)/((1+2b) l).
     """
 
-    momentum: float = number(0.9, least=0, below=1, help="momentum")
+    momentum: float = number(default=0.9, least=0, below=1, help="momentum")
     slots: ClassVar[int] = 1
 
     def direction(self, g, w, t, v):

@@ -47,7 +47,7 @@ class Groups:
     """
 
     rules: dict[str, Any] = part(factory=dict, help="a rule for each group, by name")
-    rest: Any = part(None, help="the rule for all other weights")
+    rest: Any = part(default=None, help="the rule for all other weights")
 
     def __post_init__(self):
         if not isinstance(self.rules, dict) or not self.rules:

@@ -96,11 +96,18 @@ class StrongWolfe:
     (False, True)
     """
 
-    decrease: float = number(1e-4, above=0, below=0.5, help="c1, of the sufficient decrease")
-    curvature: float = number(0.9, above=0, below=1, help="c2, of the slope that may remain")
-    max_trials: int = number(20, least=1, help="evaluations along one direction")
+    decrease: float = number(
+        default=1e-4, above=0, below=0.5, help="c1, of the sufficient decrease"
+    )
+    curvature: float = number(
+        default=0.9, above=0, below=1, help="c2, of the slope that may remain"
+    )
+    max_trials: int = number(default=20, least=1, help="evaluations along one direction")
     rounding: float = number(
-        None, least=0, optional=True, help="relative noise of f; None: 100 units of rounding"
+        default=None,
+        least=0,
+        optional=True,
+        help="relative noise of f; None: 100 units of rounding",
     )
 
     def __call__(

@@ -50,11 +50,13 @@ class Newton(Deterministic):
     """
 
     globalization: str = static(
-        "trust-region", choices=("trust-region", "line-search"), help="what keeps the steps safe"
+        default="trust-region",
+        choices=("trust-region", "line-search"),
+        help="what keeps the steps safe",
     )
-    radius: float = number(1.0, above=0, help="first radius of the trust region")
+    radius: float = number(default=1.0, above=0, help="first radius of the trust region")
     region: TrustRegion = part(factory=TrustRegion, help="the trust region")
-    least_curvature: float = number(1e-8, above=0, below=1, help="of |B|, relative")
+    least_curvature: float = number(default=1e-8, above=0, below=1, help="of |B|, relative")
     search: StrongWolfe = part(factory=StrongWolfe, help="the line search")
 
     def start(self, evaluate: Evaluate, params: Params) -> NewtonState:

@@ -50,11 +50,15 @@ class FISTA(Deterministic):
     """
 
     initial_step: float | None = number(
-        None, above=0, optional=True, help="first step length to try; none: 1/|g|"
+        default=None, above=0, optional=True, help="first step length to try; none: 1/|g|"
     )
-    factor: float = number(0.5, above=0, below=1, help="by which a step that is too long shrinks")
-    growth: float = number(1.1, least=1, help="the next first trial, in units of the last step")
-    max_trials: int = number(60, least=1, help="evaluations in one step")
+    factor: float = number(
+        default=0.5, above=0, below=1, help="by which a step that is too long shrinks"
+    )
+    growth: float = number(
+        default=1.1, least=1, help="the next first trial, in units of the last step"
+    )
+    max_trials: int = number(default=60, least=1, help="evaluations in one step")
 
     def start(self, evaluate: Evaluate, params: Params) -> FISTAState:
         """One evaluation at `params`."""

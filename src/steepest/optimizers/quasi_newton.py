@@ -72,7 +72,7 @@ class LBFGS(Deterministic):
     True
     """
 
-    memory: int = static(10, help="pairs kept, m")
+    memory: int = static(default=10, help="pairs kept, m")
     search: StrongWolfe = part(factory=StrongWolfe, help="the line search")
 
     def start(self, evaluate: Evaluate, params: Params) -> LBFGSState:

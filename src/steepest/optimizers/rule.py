@@ -4,7 +4,7 @@ A rule is written for one array, as in its paper:
 
     @record
     class Momentum(Rule):
-        momentum: float = number(0.9, least=0, below=1)
+        momentum: float = number(default=0.9, least=0, below=1)
         slots: ClassVar[int] = 1
 
         def direction(self, g, w, t, v):
@@ -72,12 +72,12 @@ class Rule:
     are float32, and only the update is rounded.
     """
 
-    learning_rate: Any = part(0.01, help="learning rate: a number or a schedule")
+    learning_rate: Any = part(default=0.01, help="learning rate: a number or a schedule")
     weight_decay: float | None = keyword_only(
-        number(None, least=0, optional=True, help="decoupled weight decay; none: no decay")
+        number(default=None, least=0, optional=True, help="decoupled weight decay; none: no decay")
     )
     decay_biases: bool = keyword_only(
-        static(True, choices=(True, False), help="whether weight decay takes in biases")
+        static(default=True, choices=(True, False), help="whether weight decay takes in biases")
     )
     slots: ClassVar[int] = 0
 

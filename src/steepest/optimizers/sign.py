@@ -22,8 +22,8 @@ class SignSGD(Rule):
     Bernstein et al., "signSGD" (2018), algorithms 1 and 2. momentum None leaves m out.
     """
 
-    learning_rate: Any = part(1e-3, help="learning rate: a number or a schedule")
-    momentum: float | None = number(None, least=0, below=1, optional=True, help="momentum")
+    learning_rate: Any = part(default=1e-3, help="learning rate: a number or a schedule")
+    momentum: float | None = number(default=None, least=0, below=1, optional=True, help="momentum")
 
     @property
     def slots(self) -> int:  # type: ignore[override]
@@ -45,9 +45,9 @@ class Lion(Rule):
     rate 3 to 10 times below AdamW's, and a weight decay as many times above.
     """
 
-    learning_rate: Any = part(1e-4, help="learning rate: a number or a schedule")
-    beta1: float = number(0.9, least=0, below=1, help="weight of the momentum in the step")
-    beta2: float = number(0.99, least=0, below=1, help="decay of the momentum")
+    learning_rate: Any = part(default=1e-4, help="learning rate: a number or a schedule")
+    beta1: float = number(default=0.9, least=0, below=1, help="weight of the momentum in the step")
+    beta2: float = number(default=0.99, least=0, below=1, help="decay of the momentum")
     slots: ClassVar[int] = 1
 
     def direction(self, g, w, t, m):

@@ -52,9 +52,11 @@ class Backtracking:
     reconstruction by separable approximation", IEEE Trans. Signal Process. 57 (2009), eq. (22).
     """
 
-    decrease: float = number(1e-4, above=0, below=1, help="c, of the sufficient decrease")
-    factor: float = number(0.5, above=0, below=1, help="by which a step that is too long shrinks")
-    max_trials: int = number(60, least=1, help="evaluations in one step")
+    decrease: float = number(default=1e-4, above=0, below=1, help="c, of the sufficient decrease")
+    factor: float = number(
+        default=0.5, above=0, below=1, help="by which a step that is too long shrinks"
+    )
+    max_trials: int = number(default=60, least=1, help="evaluations in one step")
 
     def __call__(
         self,
@@ -125,7 +127,7 @@ class StepState:
 
     held: Held = part()
     step: Any = part()
-    recent: Any = part(())
+    recent: Any = part(default=())
 
 
 @record
@@ -139,9 +141,11 @@ class BacktrackingGD(Deterministic):
     """
 
     initial_step: float | None = number(
-        None, above=0, optional=True, help="first step length to try; none: 1/|g|"
+        default=None, above=0, optional=True, help="first step length to try; none: 1/|g|"
     )
-    growth: float = number(2.0, least=1, help="the next first trial, in units of the last step")
+    growth: float = number(
+        default=2.0, least=1, help="the next first trial, in units of the last step"
+    )
     search: Backtracking = part(factory=Backtracking, help="how a step is shortened")
 
     def start(self, evaluate: Evaluate, params: Params) -> StepState:
@@ -183,11 +187,13 @@ class BarzilaiBorwein(Deterministic):
     (1997), 26-33 (the nonmonotone search); Dai and Fletcher, Numer. Math. 100 (2005), 21-47.
     """
 
-    variant: str = static("alternate", choices=("long", "short", "alternate"), help="which step")
-    initial_step: float | None = number(
-        None, above=0, optional=True, help="first step length to try; none: 1/|g|"
+    variant: str = static(
+        default="alternate", choices=("long", "short", "alternate"), help="which step"
     )
-    memory: int = static(10, help="values that the search compares with")
+    initial_step: float | None = number(
+        default=None, above=0, optional=True, help="first step length to try; none: 1/|g|"
+    )
+    memory: int = static(default=10, help="values that the search compares with")
     search: Backtracking = part(factory=Backtracking, help="how a step is shortened")
 
     def start(self, evaluate: Evaluate, params: Params) -> StepState:
@@ -235,9 +241,9 @@ class PolyakStep(Deterministic):
     Source: Polyak, "Introduction to Optimization" (1987), section 5.3, eq. (11).
     """
 
-    target: float = number(0.0, help="the least value of f")
-    scale: float = number(1.0, above=0, below=2, help="factor of the step")
-    max_step: float = number(float("inf"), above=0, help="the longest step t")
+    target: float = number(default=0.0, help="the least value of f")
+    scale: float = number(default=1.0, above=0, below=2, help="factor of the step")
+    max_step: float = number(default=float("inf"), above=0, help="the longest step t")
 
     def start(self, evaluate: Evaluate, params: Params) -> StepState:
         """One evaluation at `params`."""

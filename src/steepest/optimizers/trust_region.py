@@ -28,9 +28,11 @@ class TrustRegion:
     Levenberg-Marquardt algorithm" (1978), section 4 (by how much the radius shrinks).
     """
 
-    accept: float = number(1e-4, above=0, below=0.25, help="least ratio for a step to be taken")
-    max_radius: float = number(1e10, above=0, help="the largest radius")
-    max_trials: int = number(60, least=1, help="evaluations in one step")
+    accept: float = number(
+        default=1e-4, above=0, below=0.25, help="least ratio for a step to be taken"
+    )
+    max_radius: float = number(default=1e10, above=0, help="the largest radius")
+    max_trials: int = number(default=60, least=1, help="evaluations in one step")
 
     def __call__(
         self, at: Flat, start: Point, g: Any, values: Any, back: Callable, radius: Any, usable: Any

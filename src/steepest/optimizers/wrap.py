@@ -116,7 +116,7 @@ class ClipByNorm(Clip):
     algorithm 1.
     """
 
-    max_norm: float = number(1.0, above=0, help="the largest norm of the gradient")
+    max_norm: float = number(default=1.0, above=0, help="the largest norm of the gradient")
 
     def clip(self, gradient):
         norm = tree.norm(tree.map(lambda g: g.astype(float_dtype(g)), gradient))
@@ -129,7 +129,7 @@ class ClipByNorm(Clip):
 class ClipByValue(Clip):
     """g_i <- min(max(g_i, -c), c), each entry alone."""
 
-    limit: float = number(1.0, above=0, help="the largest absolute entry of the gradient")
+    limit: float = number(default=1.0, above=0, help="the largest absolute entry of the gradient")
 
     def clip(self, gradient):
         def one(g):
@@ -157,10 +157,10 @@ class Averaged(Wrapper):
     """
 
     decay: float | None = number(
-        0.999, least=0, below=1, optional=True, help="decay; none: the plain mean"
+        default=0.999, least=0, below=1, optional=True, help="decay; none: the plain mean"
     )
-    begin: float = number(0.0, least=0, help="when the averaging begins")
-    unit: str = static("epoch", choices=("epoch", "step"))
+    begin: float = number(default=0.0, least=0, help="when the averaging begins")
+    unit: str = static(default="epoch", choices=("epoch", "step"))
 
     def bind(self, horizon):
         per_unit = horizon.steps_per_epoch if self.unit == "epoch" else 1
@@ -218,7 +218,7 @@ class FromOptax:
 
     transformation: Any = static(help="the transformation, or the function that makes it")
     numbers: dict[str, Any] = part(factory=dict, help="its numbers, which are leaves")
-    choices: tuple = static((), help="its other settings, as (name, value) pairs")
+    choices: tuple = static(default=(), help="its other settings, as (name, value) pairs")
 
     @property
     def learning_rate(self) -> Any:
