@@ -150,7 +150,8 @@ def test_a_regression_tree_is_piecewise_constant_in_the_units_of_the_target(diab
 @pytest.mark.slow
 def test_an_oblique_tree_is_soft_and_says_so(iris):
     X, y = iris
-    model = small(splits="oblique", max_iter=40).fit(X, y)
+    rates = {f"learning_rate_{name}": 0.03 for name in ("feature", "threshold", "leaf")}
+    model = small(splits="oblique", max_iter=40, **rates).fit(X, y)
     assert model.score(X, y) > 0.93
     assert len(np.unique(model.predict_proba(X)[:, 0])) > 100
     assert "share sigmoid(" in model.describe()
