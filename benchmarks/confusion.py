@@ -6,8 +6,9 @@ Runs with one known illness each (`steepest.diagnose.examples`) and runs that ar
 sets and seeds that were not used while building; how often the illness was found, how often it was
 named first, and how often a run that is well was accused. A run counts as well when its score is
 that of the best of six settings; the others are not judged. `--build` takes the data and seeds by
-which the thresholds were chosen, and writes no result. Results of sets that are not run again are
-kept, so that the whole may be done in parts, but for those of another version of the diagnosis.
+which the thresholds were chosen, and writes no result. Results of sets (with
+`--codes`, of illnesses) that are not run again are kept, so that the whole may be done in parts,
+but for those of another version of the diagnosis.
 """
 
 from __future__ import annotations
@@ -250,7 +251,9 @@ def confusion(
     docs: Path | None = None, build: bool = False,
 ) -> None:  # fmt: skip
     """Judge the sets, `jobs` at a time, and write what is known after each."""
-    results = Results("diagnose-confusion", quick=build or bool(codes))
+    from steepest.diagnose.examples import SICK
+
+    results = Results("diagnose-confusion", quick=build)
     path = RESULTS / "diagnose-confusion.json"
     kept = []
     if not results.quick and path.exists():
@@ -258,13 +261,18 @@ def confusion(
     rows: dict[str, list] = {}
     version = detectors()
     for row in kept:
-        if row["data"] not in sets and row["data"] in SETS and row.get("detectors") == version:
+        again = row["data"] in sets and (not codes or row["illness"] in codes)
+        if not again and row["data"] in SETS and row.get("detectors") == version:
             rows.setdefault(row["data"], []).append(row)
     how = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(jobs, how) as pool:
         running = {pool.submit(judged, name, seeds, codes): name for name in sets}
         for done in concurrent.futures.as_completed(running):
-            rows[running[done]] = [row | {"detectors": version} for row in done.result()]
+            found = [row | {"detectors": version} for row in done.result()]
+            order = [*SICK, WELL_ROW]
+            rows[running[done]] = sorted(
+                rows.get(running[done], []) + found, key=lambda r: order.index(r["illness"])
+            )
             print(running[done], "done", flush=True)
             every = [r for name in (*SETS, *BUILD_SETS) for r in rows.pop(name, [])]
             for r in every:

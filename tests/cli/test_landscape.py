@@ -32,9 +32,22 @@ def test_landscape_draws_what_it_measured(capsys, tmp_path, trained, dimensions)
     assert loss[(2,) * int(dimensions)] == pytest.approx(kept, rel=1e-4)
 
 
+def test_the_plane_of_the_way_of_the_run(capsys, tmp_path, trained):
+    out = tmp_path / "way.png"
+    args = ["landscape", str(trained), "-o", str(out), "--points", "5", "--directions", "path"]
+    assert run([*args, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    way = np.array(found["path"])
+    # 3 epochs of 4 steps; the kept weights are at the centre, and the way comes nearer to it.
+    assert way.shape == (12, 2)
+    assert np.linalg.norm(way[-1]) < 0.3 * np.linalg.norm(way[0])
+    assert 0.9 < found["explained"] <= 1 + 1e-6
+    assert run(args) == 0
+    assert "% of the way of the run" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("more", "words"), [
     (["-o", "x.txt"], "x.txt"),
-    (["-o", "x.png", "--directions", "path"], "needs the iterates"),
     (["-o", "x.png", "--directions", "wild"], "directions='wild'"),
 ])  # fmt: skip
 def test_landscape_refuses_in_a_sentence(capsys, trained, more, words):

@@ -25,3 +25,16 @@ def test_a_penalty_tells_by_how_much_it_shrinks():
 
 def test_a_weak_penalty_is_well():
     assert fitted(1e-3).diagnose().codes == ()
+
+
+def test_a_penalty_that_leaves_nothing_is_told_though_neighbours_know_little():
+    rng = np.random.default_rng(1)
+    y = (rng.random(600) < 0.4).astype(int)
+    x = rng.standard_normal((600, 8)) + 0.4 * y[:, None]
+    settings = {"optimizer": "gd", "learning_rate": 0.1, "batch_size": "full", "validation": 0.0,
+                "test": 0.0}  # fmt: skip
+    found = train("linear", (x, y), l2=5.0, epochs=200, **settings).diagnose()
+    assert found.codes == ("regularisation_too_strong",)
+    assert found[0].evidence["shrinkage"] > 5
+    assert found[0].evidence["reachable"] > 2 * found[0].evidence["explained"]
+    assert train("linear", (x, y), l2=1e-3, epochs=200, **settings).diagnose().codes == ()

@@ -99,3 +99,13 @@ def test_a_result_without_its_function_says_so():
     found.objective = None
     with pytest.raises(UsageError, match="does not hold its function"):
         found.diagnose()
+
+
+def test_level_ground_with_lower_ground_further_on():
+    found = minimize("1 - exp(-x^2)", [5.5], optimizer="gd").diagnose()
+    assert found.codes == ("plateau",)
+    assert found[0].evidence["value_there"] < 0.9999
+    near = minimize("1 - exp(-x^2)", [2.0], optimizer="gd", learning_rate="auto")
+    assert near.diagnose().codes == ()
+    # At the other end of a step it is level, and as low as it gets.
+    assert minimize("tanh(x - 20)", [3.0], optimizer="gd").diagnose().codes == ()

@@ -74,3 +74,37 @@ def test_scales():
     assert found.ratio == pytest.approx(1e5, rel=1e-6)
     assert found.target == pytest.approx(50 * np.sqrt(np.mean(NUMBER**2)))
     assert rows.scale(Arrays(x, CLASS), regression=False, image=True).ratio == 1
+
+
+def test_errors_that_neighbours_know_of():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (800, 2))
+    signal = np.sign(x[:, 0] * x[:, 1])
+    y = signal + 0.3 * rng.standard_normal(800)
+    blind = rows.left(x, y, np.zeros(800), True)
+    assert blind.score == pytest.approx(0, abs=0.01)
+    # The signal has 1/1.09 of the variance; neighbours see it but for the edges of the fields.
+    assert 0.7 < blind.corrected < 1 / 1.09
+    seeing = rows.left(x, y, signal, True)
+    assert seeing.score == pytest.approx(1 - 0.09 / 1.09, abs=0.02)
+    assert abs(seeing.gain) < 0.01
+    classes = (signal > 0).astype(int)
+    even = rows.left(x, classes, np.tile([0.5001, 0.4999], (800, 1)), False)
+    assert even.gain > 0.35
+    assert even.gain > 10 * even.error
+    assert rows.left(x, classes, np.eye(2)[classes], False).gain == 0
+
+
+def test_noise_is_not_left_over():
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((500, 6)), rng.standard_normal(500)
+    found = rows.left(x, y, np.zeros(500), True)
+    assert found.gain < 2.5 * found.error + 0.01
+    assert rows.left(x[:20], y[:20], np.zeros(20), True) is None
+
+
+def test_counts_of_words_are_sparse():
+    rng = np.random.default_rng(2)
+    few = Arrays((rng.random((200, 30)) < 0.05).astype(float), np.zeros(200))
+    assert rows.sparse(few)
+    assert not rows.sparse(Arrays(rng.standard_normal((200, 30)), np.zeros(200)))

@@ -5,7 +5,7 @@ import pytest
 
 from steepest.core.errors import UsageError
 from steepest.core.record import replace
-from steepest.engine.auto_rate import HIGHEST, LEAST, RATES, limit_at_start, tune_rate
+from steepest.engine.auto_rate import HIGHEST, LEAST, RATES, for_length, limit_at_start, tune_rate
 from steepest.engine.settings import RECIPE, Settings
 from steepest.engine.train import Prepared, train
 
@@ -50,9 +50,11 @@ def test_a_sweep_is_bounded_reproducible_and_near_the_best():
     assert tuned.rates.max() <= 2 * tuned.limit * 10**0.4
     assert tuned.losses.shape == (2 * RATES, 2)
     assert tuned.steps == LEAST
+    # The run has 40 epochs of 4 steps, of which the sweep saw 24.
+    assert tuned.rate == pytest.approx(tuned.best * (LEAST / 160) ** 0.5, rel=0.05)
     finite = np.isfinite(tuned.losses).all(axis=1)
     lowest = np.log(tuned.losses[finite]).mean(axis=1).min()
-    chosen = int(np.argmin(np.abs(tuned.rates / tuned.rate - 1)))
+    chosen = int(np.argmin(np.abs(tuned.rates / tuned.best - 1)))
     assert np.log(tuned.losses[chosen]).mean() <= lowest + 0.5
 
     def end(rate):
@@ -87,6 +89,14 @@ def test_rules_without_a_limit_are_swept_from_the_top():
     tuned = tune_rate(ready, settings)
     assert tuned.rates[0] == HIGHEST
     assert 1e-4 < tuned.rate < 1
+
+
+def test_a_longer_run_takes_a_lower_rate_but_not_without_noise():
+    settings = Settings(model="linear", optimizer="sgd", epochs=25, batch_size=12)
+    ready = Prepared((X, Y), replace(settings, validation=0.0, test=0.0))
+    assert for_length(ready, settings, 250) == 1.0
+    assert for_length(ready, settings, 10) == pytest.approx(0.2)
+    assert for_length(ready, replace(settings, batch_size="full"), 5) == 1.0
 
 
 @pytest.mark.parametrize(("changes", "words"), [

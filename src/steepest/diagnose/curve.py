@@ -79,6 +79,9 @@ class Curve:
         n = len(tail)
         if n < 6:
             return None
+        change = np.diff(tail)
+        if np.all(change != 0) and np.mean(change[1:] * change[:-1] < 0) > 0.9:
+            return 2
         wave = without_trend(tail)
         power = float(wave @ wave)
         if not power > (1e-6 * n * float(np.median(np.abs(tail)))) ** 2:

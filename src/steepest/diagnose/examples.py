@@ -164,9 +164,15 @@ def underfit(table: Table, rng: np.random.Generator) -> Made:
     """A checkerboard for a linear model."""
     x = np.asarray(table.x, float)
     above = x > np.median(x, axis=0)
-    # Of some pairs of columns that with the most equal classes, since columns may be correlated.
+    # Of some pairs of columns that whose fields hold most nearly the same number of rows: where a
+    # column has one value nearly always, a line tells the classes, and nothing is wrong.
     pairs = [rng.permutation(np.flatnonzero(x.std(axis=0) > 0))[:2] for _ in range(20)]
-    i, j = min(pairs, key=lambda p: abs(np.mean(above[:, p[0]] == above[:, p[1]]) - 0.5))
+
+    def uneven(pair: np.ndarray) -> float:
+        field = 2 * above[:, pair[0]] + above[:, pair[1]]
+        return float(np.bincount(field, minlength=4).max())
+
+    i, j = min(pairs, key=uneven)
     few = _with(table, np.column_stack([x[:, i], x[:, j]]))
     y = np.where(above[:, i] == above[:, j], "same", "other")
     return dataclasses.replace(few, y=y, task="classification"), {

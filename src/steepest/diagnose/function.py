@@ -24,6 +24,15 @@ DENSE = 400
 """Up to so many variables all eigenvalues are found."""
 
 
+CAUSES = {
+    "plateau": ("saddle", "maximum", "too_few_steps", "ill_conditioned", "learning_rate_too_small"),
+    "saddle": ("too_few_steps", "ill_conditioned"),
+}
+"""What each finding explains."""
+LEVEL = 1e-3
+"""Which share of a fall gradient and curvature may tell where the ground counts as level."""
+
+
 @dataclass
 class Place:
     """A `Minimum` with the curvature where it began and ended."""
@@ -70,6 +79,21 @@ class Place:
         return known[0] / high
 
     @cached_property
+    def gradient(self) -> np.ndarray:
+        """The gradient at the best point, as one vector."""
+        x = self.found.x
+        with precision(str(np.asarray(jax.tree.leaves(x)[0]).dtype)):
+            slope = jax.grad(lambda at: self.found.objective.smooth(at, (), None, None)[0])(x)
+            return np.asarray(ravel_pytree(slope)[0], np.float64)
+
+    def value(self, flat: np.ndarray) -> float:
+        """The function at other variables, given as one vector."""
+        x, unravel = ravel_pytree(self.found.x)
+        with precision(str(np.asarray(x).dtype)):
+            at = unravel(np.asarray(flat, np.asarray(x).dtype))
+            return float(self.found.objective.smooth(at, (), None, None)[0])
+
+    @cached_property
     def curve(self) -> Curve | None:
         """The values along the way."""
         loss = np.asarray(self.found.trace.steps.get("loss", ()), float)
@@ -92,7 +116,7 @@ def diagnose_minimum(found: Any, *, deep: bool = True) -> Diagnosis:
     if found.objective is None:
         raise UsageError("this result does not hold its function; call minimize again.")
     place = Place(found)
-    looks = (_unbounded, _too_large, _saddle, _precision, _slow)
+    looks = (_unbounded, _too_large, _plateau, _saddle, _precision, _slow)
     findings = [f for f in (look(place) for look in looks) if f is not None]
     measured = {"outcome": found.outcome.text, "largest": float(place.top.values[0]),
                 "smallest": float(place.bottom.values[0]), "stable_limit": place.limit,
@@ -103,7 +127,7 @@ def diagnose_minimum(found: Any, *, deep: bool = True) -> Diagnosis:
         best = 2 / (low + high)
         measured |= {"condition": high / low, "best_rate": best,
                      "steps_a_digit": math.ceil(_steps(low, best))}  # fmt: skip
-    return Diagnosis(ranked(findings, {"saddle": ("too_few_steps", "ill_conditioned")}), measured)
+    return Diagnosis(ranked(findings, CAUSES), measured)
 
 
 def _unbounded(place: Place) -> Finding | None:
@@ -149,6 +173,45 @@ def _too_large(place: Place) -> Finding | None:
         ({"learning_rate": float(f"{better:.2g}")}, {"learning_rate": "auto"}),
         0.95,
     )
+
+
+def _plateau(place: Place) -> Finding | None:
+    """It ended on level ground: neither gradient nor curvature tell of the fall further on."""
+    found = place.found
+    flat = np.asarray(ravel_pytree(found.x)[0], np.float64)
+    scale = max(1.0, float(np.max(np.abs(flat))))
+    bend = max(abs(float(place.top.values[0])), abs(float(place.bottom.values[0])))
+    if found.outcome is Outcome.DIVERGED or _at_bounds(found) or not np.isfinite(bend):
+        return None
+    told = scale * found.gradient_norm + scale**2 * bend
+    if told > LEVEL * max(1.0, abs(found.fun)):
+        return None
+    ways = [sign * np.asarray(place.bottom.vectors[0], np.float64) for sign in (1, -1)]
+    gradient = place.gradient
+    if np.linalg.norm(gradient) > 0:
+        ways.insert(0, -gradient / np.linalg.norm(gradient))
+    for distance in scale * 2.0 ** np.arange(-3, 6):
+        for way in ways:
+            there = flat + distance * way
+            value = place.value(there)
+            if found.fun - value > told / LEVEL and found.fun - value > 1e-6 * abs(found.fun):
+                break
+        else:
+            continue
+        break
+    else:
+        return None
+    start = [float(f"{v:.6g}") for v in there[:20]]
+    return Finding(
+        "plateau",
+        f"The descent ended on a plateau: the gradient is {found.gradient_norm:.2g} and the "
+        f"curvature at most {bend:.2g}, but at a distance of {distance:.3g} the function is "
+        f"{value:.6g} and not {found.fun:.6g}: start nearer to where it falls.",
+        {"gradient_norm": found.gradient_norm, "curvature": bend, "distance": float(distance),
+         "value_there": value},
+        ({"start": tuple(start)},),
+        0.9,
+    )  # fmt: skip
 
 
 def _saddle(place: Place) -> Finding | None:

@@ -19,6 +19,7 @@ from steepest.engine.auto_rate import (
     SHARE,
     coarse_rates,
     fine_rates,
+    for_length,
     limit_at_start,
     reliability,
     steps_of,
@@ -55,7 +56,8 @@ class Heat:
 
 @dataclass(frozen=True)
 class Race:
-    """The optimizer that won, its learning rate, and every round: (steps, heats), best first.
+    """The optimizer that won, the learning rate for the run, and every round: (steps, heats), best
+    first, with the rate that did best in its steps.
 
     spent: steps of all runs over those of the run.
     """
@@ -135,7 +137,8 @@ def tune_optimizer(
         rates = {h.optimizer: fine_rates(h.rate) for h in kept}
         steps *= 2
     best = heats[0]
-    return Race(best.optimizer, best.rate, tuple(rounds), spent / total)
+    rate = best.rate * for_length(ready, settings, rounds[-1][0])
+    return Race(best.optimizer, float(f"{rate:.2g}"), tuple(rounds), spent / total)
 
 
 def _with(settings: Settings, name: str) -> Settings | None:

@@ -37,6 +37,8 @@ SAMPLE = 2048
 class Tuned:
     """A learning rate and why: `rate`, the stable `limit` (None if the rule has none), `how`.
 
+    best: the best of the rates tried, of which `rate` is what suits a run that is longer than the
+    sweep's (see `for_length`).
     rates, losses: what was tried, in order, and the training loss of each seed after `steps` steps,
     (rates, seeds), infinite where it diverged. spent: steps of all runs over those of the run.
     """
@@ -48,13 +50,19 @@ class Tuned:
     losses: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     steps: int = 0
     spent: float = 0.0
+    best: float | None = None
 
     def __str__(self) -> str:
         limit = "" if self.limit is None else f", the stable limit at the start {self.limit:.3g}"
         if not len(self.rates):
             return f"Learning rate {self.rate:.3g}, {self.how}{limit}."
+        best = self.rate if self.best is None else self.best
+        lower = (
+            "the best" if best == self.rate
+            else f"{self.rate / best:.2g} of the best, {best:.3g}, since the run is longer,"
+        )  # fmt: skip
         return (
-            f"Learning rate {self.rate:.3g}, the best of {len(self.rates)} tried for {self.steps} "
+            f"Learning rate {self.rate:.3g}, {lower} of {len(self.rates)} tried for {self.steps} "
             f"steps from {self.losses.shape[1]} seeds each{limit}."
         )
 
@@ -63,7 +71,7 @@ class Tuned:
         return {
             "learning_rate": self.rate, "stable_limit": self.limit, "how": self.how,
             "rates": self.rates.tolist(), "losses": self.losses.tolist(), "steps": self.steps,
-            "spent": self.spent,
+            "spent": self.spent, "best": self.best,
         }  # fmt: skip
 
 
@@ -98,7 +106,8 @@ def tune_rate(
     start (twice the limit for networks, whose curvature gives way) are run for a short while from
     two seeds, then eight more around the best, all with the same initial weights and order of
     mini-batches in each seed. A rate counts by the mean logarithm of its training loss plus its
-    spread over the seeds; one that diverged once is out. Both sweeps together take at most a fifth
+    spread over the seeds; one that diverged once is out. The run itself, being longer, takes a
+    lower rate than the best of the sweep (`for_length`). Both sweeps together take at most a fifth
     of the run's steps, or 24 steps each where that is more. The same seed gives the same rate.
 
     seeds: of the sweep; by default two that the run itself does not use. runs: how many seeds the
@@ -133,14 +142,16 @@ def tune_rate(
             f"learning_rate='auto': every rate from {rates.min():.2g} to {rates.max():.2g} "
             "diverged; look at the data with `steepest inspect`, or give a rate."
         )
+    best = float(rates[_best(losses)])
     return Tuned(
-        rate=float(f"{rates[_best(losses)]:.2g}"),
+        rate=float(f"{best * for_length(ready, settings, steps):.2g}"),
         limit=limit,
         how="by a sweep",
         rates=rates,
         losses=losses,
         steps=steps,
         spent=steps * len(rates) * len(chosen) / total,
+        best=float(f"{best:.2g}"),
     )
 
 
@@ -175,6 +186,18 @@ def coarse_rates(ready: Any, settings: Settings, limit: float | None) -> np.ndar
     # Powers of sqrt(10): a small change of the limit does not move all rates.
     first = math.floor(2 * math.log10(top))
     return np.asarray(10.0 ** ((first - np.arange(RATES)) / 2))
+
+
+def for_length(ready: Any, settings: Settings, steps: int) -> float:
+    """What the best rate of a trial of `steps` steps is multiplied by for the whole run.
+
+    With noisy gradients the best fixed rate of T steps is D/(G sqrt(T)) (Nemirovski et al. 2009,
+    eq. 2.21): a short trial favours rates that are too large for the run, which has the time for
+    small ones, and whose noise they do not bring down. Full batches have no noise: 1.
+    """
+    if _batch_size(ready, settings) == len(ready.train.x):
+        return 1.0
+    return min(1.0, math.sqrt(steps / steps_of(ready, settings)))
 
 
 def fine_rates(best: float) -> np.ndarray:
