@@ -61,7 +61,7 @@ def linear(results: Results, quick: bool) -> None:
 
     pairs = {
         "LogisticRegression": (
-            lambda: steepest.LogisticRegression(tol=1e-5),
+            lambda: steepest.LogisticRegression(tol=1e-4),
             lambda: linear_model.LogisticRegression(),
             lambda m: objective(m, lambda z: np.logaddexp(0, -z), 0),
         ),

@@ -98,7 +98,10 @@ class Given:
         from steepest.report import plots
 
         box = self.window(list(paths.values()))
-        common = {"names": self.names, "title": self.title if len(self.title) < 60 else ""}
+        common: dict[str, Any] = {
+            "names": self.names,
+            "title": self.title if len(self.title) < 60 else "",
+        }
         inside = (
             [m for m in np.atleast_2d(np.asarray(self.minima, float)) if len(m) == self.size]
             if len(self.minima)

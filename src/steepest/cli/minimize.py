@@ -63,7 +63,7 @@ def minimize(
     if box is not None and f.names:
         box = _box(box, f.size)
     _check_files(f, plot, surface, animate, csv, starts)
-    settings = options.pairs(set_ or (), "--set")
+    settings: dict[str, Any] = dict(options.pairs(set_ or (), "--set"))
     if momentum is not None:
         settings["momentum"] = momentum
     rate = _rate(learning_rate)

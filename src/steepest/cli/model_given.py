@@ -64,7 +64,7 @@ def tables_in(file: str, **options: Any) -> Iterator[Table]:
     from steepest.data.pieces import held_bytes, pieces, read_csv, streams, tables
     from steepest.data.sources import load
 
-    if file == STREAM and _is_text(sys.stdin.buffer.peek(8)):  # type: ignore[attr-defined]
+    if file == STREAM and _is_text(sys.stdin.buffer.peek(8)):  # type: ignore[union-attr]
         frames = read_csv(sys.stdin.buffer, NAME, PIECE, live=True)
         yield from _checked(tables(frames, NAME, Source(NAME), **options))
         return

@@ -66,7 +66,8 @@ def with_formula_apart(args: Sequence[str], params: Sequence[Any]) -> list[str]:
     """
     flags = {o for p in params for o in (*p.opts, *p.secondary_opts) if getattr(p, "is_flag", 0)}
     options = {o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("-")}
-    out, rest = [], list(args)
+    out: list[str] = []
+    rest = list(args)
     while rest:
         arg = rest.pop(0)
         if arg == "--" or not arg.startswith("-"):

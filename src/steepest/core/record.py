@@ -78,7 +78,7 @@ def record(cls: type[T]) -> type[T]:
             validate(self)
 
         cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
-    made = dataclasses.dataclass(frozen=True, repr=False, eq=False)(cls)
+    made: Any = dataclasses.dataclass(frozen=True, repr=False, eq=False)(cls)
     made.__repr__ = _repr
     made.__eq__ = _eq
     made.__hash__ = None

@@ -39,6 +39,11 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.x)
 
+    def take(self, rows: np.ndarray) -> Arrays:
+        """These rows, by number."""
+        y, weight = (None if a is None else a[rows] for a in (self.y, self.weight))
+        return Arrays(self.x[rows], y, weight)
+
 
 @dataclass(frozen=True, eq=False)
 class Source:

@@ -65,7 +65,7 @@ class Spool:
                 f"{free / 1e9:.1f} GB are free. Choose another directory (-o), or give more memory."
             )
         for name, a in _parts(arrays):
-            view = memoryview(np.ascontiguousarray(a[order])).cast("B")
+            view = np.ascontiguousarray(a[order]).data.cast("B")
             while view:
                 view = view[self._files[name].write(view) :]
         self.rows += len(arrays)

@@ -130,8 +130,7 @@ class Summary:
             return ClassTarget.fit(twice, label, like.where), task
         if self.numbers is None:
             return NumberTarget.fit(series, name, like.where), task
-        m = self.numbers.moments
-        return NumberTarget.of(name, m, True, self.standardize, like.where), task
+        return NumberTarget.of(name, self.numbers.moments, True, self.standardize, like.where), task
 
 
 class _ColumnSummary:

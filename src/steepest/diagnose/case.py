@@ -21,6 +21,7 @@ from steepest.diagnose.flow import Layer, flow
 from steepest.diagnose.noise import NoiseScale, excess_loss, first_order_fall, noise_scale
 from steepest.engine.advance import apply
 from steepest.engine.compiling import precision
+from steepest.engine.program import program
 from steepest.engine.runs import run_keys
 from steepest.engine.settings import Settings
 from steepest.engine.sharpness import (
@@ -416,7 +417,7 @@ def norm(weights: Any) -> float:
     return float(np.sqrt(sum(np.sum(w**2) for w in leaves)))
 
 
-@jax.jit
+@program
 def _loss(objective, params, buffers, batch):
     return objective.smooth(params, buffers, batch, None)[0]
 

@@ -131,7 +131,7 @@ def leaked(table: Table, rng: np.random.Generator) -> Made:
     if table.task == "classification":
         y = rng.permutation(len(np.unique(y)))[np.unique(y, return_inverse=True)[1]].astype(float)
         y = y + 0.01 * rng.standard_normal(len(y))
-    return _with(table, np.column_stack([table.x, y])), WELL["adam"]
+    return _with(table, np.column_stack([np.asarray(table.x), y])), WELL["adam"]
 
 
 def rare(table: Table, rng: np.random.Generator) -> Made:
@@ -191,7 +191,9 @@ def noisy(table: Table, rng: np.random.Generator) -> Made:
 
 def constant(table: Table, rng: np.random.Generator) -> Made:
     """A column of sevens."""
-    return _with(table, np.column_stack([table.x, np.full(table.rows, 7.0)])), WELL["adam"]
+    return _with(table, np.column_stack([np.asarray(table.x), np.full(table.rows, 7.0)])), WELL[
+        "adam"
+    ]
 
 
 SICK: dict[str, Callable[[Table, np.random.Generator], Made]] = {

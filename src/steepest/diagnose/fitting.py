@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -65,7 +65,7 @@ def overfitting(case: Case, deep: bool) -> Finding | None:
             f"training rows and {held:.3g} on the validation rows"
         )
     settings = case.settings
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"patience": 10},
         {"l2": max(1e-3, 10 * float(settings.l2))},
     ]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from steepest.core import tree
+from steepest.engine.program import program
 from steepest.models import layers
 from steepest.models.mlp import MLP
 from steepest.models.sizes import flatten_rows
@@ -61,7 +62,7 @@ def forward(model: MLP, params: Any, buffers: Any, x: Any, nudges: tuple, weight
     return layers.dense(last, h) + nudges[-1], tuple(seen)
 
 
-@jax.jit
+@program
 def _backward(objective, params, buffers, batch):
     rows = batch.weight.shape[0]
     dtype = params["layers"][-1]["weight"].dtype
@@ -75,7 +76,7 @@ def _backward(objective, params, buffers, batch):
     return gradient, tuple(jnp.sqrt(jnp.mean(jnp.square(s))) * rows for s in signals), seen
 
 
-@jax.jit
+@program
 def _gradient(objective, params, buffers, batch):
     return objective.evaluate(params, buffers, batch, None).gradient
 

@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from steepest.core.errors import UsageError, suggest
 from steepest.engine.compiling import precision
+from steepest.engine.program import program
 from steepest.engine.sharpness import eigenpairs, sample_rows
 
 DIRECTIONS = ("random", "hessian", "path")
@@ -35,7 +36,7 @@ class Slice:
     kind: str
 
 
-@jax.jit
+@program
 def _losses(objective, centre, directions, buffers, batch, positions):
     flat, unravel = ravel_pytree(centre)
 

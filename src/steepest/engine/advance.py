@@ -180,7 +180,8 @@ def start(spec: RunSpec, keys: Any, initial: Any, batch: Any, layout: Layout) ->
     """The carries of all runs; `initial`: (params, buffers) with axes (seeds, cells)."""
 
     def carry(spec, key, initial, batch):
-        made = begin(spec, *initial, batch, key)
+        params, buffers = initial
+        made = begin(spec, params, buffers, batch, key)
         # Weakly typed numbers are another type to the compiler than those that a later call brings.
         return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), made)
 
@@ -249,8 +250,8 @@ def advance(
     chunk_axes = Chunk(rows=seed, first=None, stops=None, measure=None, count=None, keys=seed)
     in_axes, out_axes = (cell, run, chunk_axes, own_data, own_held), (run, record, record)
 
-    def group(*args):
-        return _chunk(*args, layout.group())
+    def group(spec, carry, chunk, data, held):
+        return _chunk(spec, carry, chunk, data, held, layout.group())
 
     args = (spec, carry, chunk, data, held)
     if layout.sharded:
@@ -301,10 +302,10 @@ def _chunk(spec, carry, chunk, data, held, layout):
     if layout.seeds == layout.cells == 1:
         return _chunk_alone(spec, carry, chunk, data, held, layout)
     batch_axis = axis_of(data, 1) if chunk.rows is None else "seed"
-    axes = ("cell", "run", batch_axis, "seed")
-    step = over_runs(one.step, layout.seeds, layout.cells, axes)
-    axes = ("cell", "run", axis_of(held, 2))
-    measure = over_runs(one.measure, layout.seeds, layout.cells, axes)
+    step_axes = ("cell", "run", batch_axis, "seed")
+    step = over_runs(one.step, layout.seeds, layout.cells, step_axes)
+    measure_axes = ("cell", "run", axis_of(held, 2))
+    measure = over_runs(one.measure, layout.seeds, layout.cells, measure_axes)
     return _loop(step, measure, spec, carry, chunk, data, held, layout)
 
 

@@ -144,9 +144,9 @@ def _objective(fun, x0, args, jac, gradient):
     if gradient == "finite-difference":
         if jac is not None:
             raise UsageError("give either jac or gradient='finite-difference', not both.")
-        objective = FiniteDifferenceObjective(fun, args)
-        objective.check(x0)
-        return objective
+        differences = FiniteDifferenceObjective(fun, args)
+        differences.check(x0)
+        return differences
     objective = FunctionObjective(fun, args, jac)
     otherwise = ", or pass gradient='finite-difference' (--gradient finite-difference)"
     traceable(_evaluate, objective, x0, getattr(fun, "__name__", "fun"), otherwise)

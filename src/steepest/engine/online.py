@@ -102,7 +102,7 @@ class Online:
 
     def _batch(self, arrays: Arrays, first: int) -> None:
         rows = np.arange(first, min(first + self.batch_size, len(arrays)))
-        part = Arrays(*(None if a is None else a[rows] for a in _fields(arrays)))
+        part = arrays.take(rows)
         data = batch_of(part, self.batch_size)
         points = (self.carry.params, self.carry.buffers)
         objective = self.stacked.objective
@@ -170,7 +170,3 @@ class Online:
             fit, train=self.running, sizes={"train": self.rows, "validation": 0, "test": 0},
             message=fit.message if self.ended else message,
         )  # fmt: skip
-
-
-def _fields(arrays: Arrays) -> tuple[Any, Any, Any]:
-    return arrays.x, arrays.y, arrays.weight

@@ -19,6 +19,7 @@ import pickle
 import platform
 import re
 import tempfile
+from collections.abc import Iterable
 from functools import cache, update_wrapper
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ class Program:
         text = stable(structure), stable(chosen)
         if None in text:
             return self.jitted
-        home = f"{self.__module__}.{self.__qualname__}"
+        home = f"{self.__module__}.{vars(self)['__qualname__']}"
         folders = frozenset(re.findall(rf"{PACKAGE}\.(\w+)", f"{home} {text}")) | BELOW
         parts = (home, *text, kinds, context, _compiler(), _source(folders))
         name = hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -170,16 +171,22 @@ def stable(value: Any) -> str | None:
     if isinstance(value, jax.tree_util.PyTreeDef):
         return _structure(value)
     if type(value) is tuple or (isinstance(value, tuple) and _ours(type(value))):
-        inner = [stable(v) for v in value]
         name = "" if type(value) is tuple else _named(type(value), type(value).__qualname__)
-        return None if name is None or None in inner else f"{name}({','.join(inner)})"
+        inner = _joined(stable(v) for v in value)
+        return None if name is None or inner is None else f"{name}({inner})"
     if isinstance(value, type) or inspect.isfunction(value):
         return _named(value, value.__qualname__)
     key = getattr(value, "stable_key", None)
     if key is not None and _ours(type(value)):
-        inner = stable(key())
-        return None if inner is None else _named(type(value), f"{type(value).__qualname__}{inner}")
+        within = stable(key())
+        named = type(value).__qualname__
+        return None if within is None else _named(type(value), f"{named}{within}")
     return None
+
+
+def _joined(texts: Iterable[str | None]) -> str | None:
+    known = list(texts)
+    return None if None in known else ",".join(map(str, known))
 
 
 def _structure(t: Any) -> str | None:
@@ -187,6 +194,7 @@ def _structure(t: Any) -> str | None:
     if node is None:
         return "*" if t.num_leaves else "()"
     kind, chosen = node
+    head: str | None = None
     if kind in (tuple, list, dict, type(None)):
         head = f"{kind.__name__}{chosen!r}"
         if kind is dict and not all(isinstance(k, (str, int)) for k in chosen):
@@ -195,10 +203,8 @@ def _structure(t: Any) -> str | None:
         # The auxiliary data of a named tuple is the class again.
         within = "" if chosen is kind else stable(chosen)
         head = None if within is None else _named(kind, f"{kind.__qualname__}{within}")
-    else:
-        head = None
-    inner = [_structure(child) for child in t.children()]
-    return None if head is None or None in inner else f"{head}[{','.join(inner)}]"
+    inner = _joined(map(_structure, t.children()))
+    return None if head is None or inner is None else f"{head}[{inner}]"
 
 
 def _ours(kind: Any) -> bool:

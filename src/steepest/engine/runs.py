@@ -157,7 +157,7 @@ def _shared(arrays: Any, seeds: int, name: str) -> Any:
     return arrays[0] if all(a is arrays[0] for a in arrays) else tuple(arrays)
 
 
-def _placed(train: Any, seeds: tuple[int, ...], batch_size: Any) -> tuple[Any, tuple[Order, ...]]:
+def _placed(train: Any, seeds: tuple[int, ...], batch_size: Any) -> tuple[Any, tuple[Any, ...]]:
     """The data on the device, and the order of each seed (none where steps see everything).
 
     Data sets of single seeds lie one after another, since mini-batches are gathered by row number;
@@ -185,7 +185,7 @@ def _placed(train: Any, seeds: tuple[int, ...], batch_size: Any) -> tuple[Any, t
     if full:
         return data, ()
     size = min(int(batch_size), most)
-    every = sets if len(sets) > 1 else sets * len(seeds)
+    every = list(sets) if len(sets) > 1 else list(sets) * len(seeds)
     orders = tuple(
         Order(
             len(a.x),
@@ -224,9 +224,9 @@ def drawn(objective: Any, keys: np.ndarray, cells: int) -> tuple[Any, Any]:
     each = [[jax.device_get(draw(_cell(objective, c), key)) for c in first] for key in keys]
 
     def join(*leaves):
-        leaves = np.stack(leaves).reshape(len(keys), len(first), *np.shape(leaves[0]))
-        shape = (len(keys), cells, *leaves.shape[2:])
-        return np.broadcast_to(leaves, shape) if len(first) == 1 else leaves[:, which]
+        drawn = np.stack(leaves).reshape(len(keys), len(first), *np.shape(leaves[0]))
+        shape = (len(keys), cells, *drawn.shape[2:])
+        return np.broadcast_to(drawn, shape) if len(first) == 1 else drawn[:, which]
 
     return jax.tree.map(join, *[point for row in each for point in row])
 
@@ -371,7 +371,7 @@ def measure_at(
         total: Any = None
         for part in arrays.pieces() if isinstance(arrays, Pieces) else (arrays,):
             few = max(len(a.x) for a in _sets(part)) <= 2 * BLOCK_ROWS
-            blocks = blocks_of(part, FEW_ROWS if few else BLOCK_ROWS)
+            blocks: Any = blocks_of(part, FEW_ROWS if few else BLOCK_ROWS)
             own = blocks.weight.ndim == 3
             for i in range(blocks.weight.shape[-2]):
                 block = jax.tree.map(lambda a, i=i, own=own: a[:, i] if own else a[i], blocks)

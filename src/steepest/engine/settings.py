@@ -213,7 +213,7 @@ class Settings:
         """The optimizer with its schedule, averaging and clipping."""
         if not isinstance(self.optimizer, str):
             return self._wrapped(make_optimizer(self.optimizer))
-        cls = type(make_optimizer(self.optimizer))
+        cls: Any = type(make_optimizer(self.optimizer))
         names = {f.name for f in dataclasses.fields(cls)}
         settings = dict(self.optimizer_settings)
         for name in ("momentum", "weight_decay"):

@@ -117,7 +117,7 @@ class Streamed:
         if piece.frame is not None:
             row = max(piece.frame.estimated_size() / piece.rows, 4.0 * piece.frame.width)
         else:
-            row = 4.0 * np.prod(np.shape(piece.x)[1:])
+            row = 4.0 * np.prod(np.asarray(piece.x).shape[1:])
         self.estimated = max(piece.rows, int(self._file_rows(piece, size)))
         wanted = [self.settings.held_out(), self.settings.test]
         wanted = [v if v < 1 else v / self.estimated for v in wanted]
@@ -129,7 +129,7 @@ class Streamed:
 
     def _file_rows(self, piece: Table, size: int) -> float:
         if os.path.isdir(self.path):
-            return held_bytes(self.path) / 8 / np.prod(np.shape(piece.x)[1:])
+            return held_bytes(self.path) / 8 / np.prod(np.asarray(piece.x).shape[1:])
         if self.path.endswith((".parquet", ".pq")):
             return held_bytes(self.path) / 20 / (piece.frame.width + 1)  # type: ignore[union-attr]
         # The first piece is what was looked at to find the dialect, and one reading more.
@@ -187,8 +187,8 @@ class Streamed:
         for piece, part in self._pieces():
             arrays = self.encoder.transform(piece, dtype)
             for name, number in (("validation", 1), ("test", 2)):
-                room = _keep(kept[name], _rows(arrays, np.flatnonzero(part == number)), room)
-            spool.append(_rows(arrays, np.flatnonzero(part == 0)))
+                room = _keep(kept[name], arrays.take(np.flatnonzero(part == number)), room)
+            spool.append(arrays.take(np.flatnonzero(part == 0)))
         for piece in self._test_tables(min(int(self.memory * PIECE_SHARE), LARGEST_PIECE)):
             room = _keep(kept["test"], self.encoder.transform(piece, dtype), room)
         if not spool.rows:
@@ -227,11 +227,7 @@ class Streamed:
 def _row_size(piece: Table) -> float:
     if piece.frame is not None:
         return max(1.0, piece.frame.estimated_size() / piece.rows)
-    return float(np.prod(np.shape(piece.x)[1:]))
-
-
-def _rows(arrays: Arrays, rows: np.ndarray) -> Arrays:
-    return Arrays(*(None if a is None else a[rows] for a in (arrays.x, arrays.y, arrays.weight)))
+    return float(np.prod(np.asarray(piece.x).shape[1:]))
 
 
 def _keep(kept: list[Arrays], arrays: Arrays, room: int) -> int:
@@ -239,12 +235,16 @@ def _keep(kept: list[Arrays], arrays: Arrays, room: int) -> int:
     row = arrays.x[:1].nbytes + 8
     n = min(len(arrays), room // row) if len(arrays) else 0
     if n:
-        kept.append(_rows(arrays, np.arange(n)))
+        kept.append(arrays.take(np.arange(n)))
     return room - n * row
 
 
 def _joined(parts: list[Arrays]) -> Arrays | None:
     if not parts:
         return None
-    each = zip(*((a.x, a.y, a.weight) for a in parts), strict=True)
-    return Arrays(*(None if values[0] is None else np.concatenate(values) for values in each))
+
+    def join(values: list[Any]) -> Any:
+        return None if values[0] is None else np.concatenate(values)
+
+    x, y, weight = ([getattr(a, name) for a in parts] for name in ("x", "y", "weight"))
+    return Arrays(join(x), join(y), join(weight))

@@ -134,7 +134,7 @@ class Estimator(BaseEstimator):
         waiting.popleft()
         if isinstance(fitted, Exception):
             raise fitted
-        vars(self).update({k: v for k, v in vars(fitted).items() if k not in params})
+        self.__dict__.update({k: v for k, v in vars(fitted).items() if k not in params})
         return True
 
     def _hooks(self) -> tuple:

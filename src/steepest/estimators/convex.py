@@ -193,7 +193,7 @@ class LinearModel(Estimator):
     def _spec(self, coding, loss, tol=None):
         l1, l2 = self._penalties(coding)
         a, b = self._scales(coding)
-        penalty = AffinePenalty(
+        penalty: Any = AffinePenalty(
             l1=l1, l2=l2, a=a if l1 else 1.0, b=b if l2 else 1.0, on_bias=self._on_bias(coding)
         )
         return RunSpec(

@@ -127,12 +127,12 @@ def _diagnosis(estimator, settings, spec, encoded, parts, params, buffers, deep,
     total = float(max(settings.epochs * case.steps_per_epoch, 1))
     horizon = Horizon(float(case.steps_per_epoch), total)
     case.spec = swap(spec, optimizer=spec.optimizer.bind(horizon))
-    found = diagnose_case(case, deep)
+    diagnosis = diagnose_case(case, deep)
     known = estimator.get_params(deep=False)
     findings = tuple(
-        dataclasses.replace(f, changes=_renamed(f.changes, names, known)) for f in found
+        dataclasses.replace(f, changes=_renamed(f.changes, names, known)) for f in diagnosis
     )
-    return dataclasses.replace(found, findings=findings)
+    return dataclasses.replace(diagnosis, findings=findings)
 
 
 def _renamed(changes, names, known):

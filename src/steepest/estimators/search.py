@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -33,7 +33,11 @@ class Fixed:
         return len(self.splits)
 
 
-class Together:
+# What the classes of scikit-learn give to those that are made of the two.
+_Base: Any = sk.GridSearchCV if TYPE_CHECKING else object
+
+
+class Together(_Base):
     """Fits all candidates on all folds before scikit-learn scores them, one by one.
 
     Candidates that differ in numbers alone (`Estimator.NUMBERS`) are the cells of one program, its
@@ -46,7 +50,8 @@ class Together:
         if not self._own(params):
             return super().fit(X, y, **params)
         # The work is done in this process, on all cores; workers would not see it.
-        jobs, self.n_jobs = self.n_jobs, None
+        jobs = self.n_jobs  # type: ignore[has-type]
+        self.n_jobs = None
         self._given = (X, y, params)
         try:
             return super().fit(X, y, **params)
@@ -132,7 +137,7 @@ def _groups(models, X, y, weight) -> list[list[int]]:
             continue
         rest = {k: v for k, v in model.get_params(deep=False).items() if k not in model.NUMBERS}
         alike.setdefault(repr(sorted(rest.items())), []).append(c)
-    groups = []
+    groups: list[list[int]] = []
     for members in alike.values():
         job = models[members[0]]._job(X, y, weight)
         shapes: dict[Any, list[int]] = {}

@@ -273,7 +273,7 @@ class SGD(Estimator):
         if job.coding.rate is not None:
             self.eta0_ = job.coding.rate
         self._keep(np.asarray(params["weight"]), np.asarray(params.get("bias", 0.0)))
-        self.loss_curve_ = (self.loss_curve_ if again else []) + curve
+        self.loss_curve_: list[float] = (self.loss_curve_ if again else []) + curve
         self.n_iter_ = len(self.loss_curve_)
         self.t_ = float(runs.carry.step[stream, cell]) + 1
         self._state = base.state_of(runs, [stream], cell)

@@ -163,6 +163,14 @@ class LinearSVR(SingleTarget):
 class Kernel:
     """Features z(x) with z(x) z(y) near k(x, y), learned from the rows."""
 
+    kernel: Any
+    gamma: Any
+    degree: Any
+    coef0: Any
+    method: Any
+    n_components: Any
+    random_state: Any
+
     def _features(self, x, fitting=False):
         known = ("rbf", "linear", "poly", "sigmoid", "laplacian")
         if self.kernel not in known:

@@ -143,11 +143,12 @@ class Trained(Estimator):
         coding = self._code(x, y, weight, known, bool(fresh), classes)
         if packed:
             coding.entries = max(known.entries if known else 0, sparse.entries_of(x))
-        coding.chosen = None if fresh else known.chosen
+        coding.chosen = known.chosen if known and not fresh else None
         train = self._arrays(coding, x, y, weight, settings.dtype)
+        validation = None
         if held is not None:
             vx, vy, vw = held
-            held = self._arrays(coding, _form(vx, packed), vy, vw, settings.dtype)
+            validation = self._arrays(coding, _form(vx, packed), vy, vw, settings.dtype)
         seed = base.seed_of(self.random_state)
         settings = self._found(settings, coding, train, seed)
         spec = self._stage(settings, coding)
@@ -156,7 +157,7 @@ class Trained(Estimator):
             "epochs": settings.epochs,
             "dtype": settings.dtype,
         }
-        return Job((spec,), train, held, tuple(range(seed, seed + members)), how, coding)
+        return Job((spec,), train, validation, tuple(range(seed, seed + members)), how, coding)
 
     def _restage(self, job):
         spec = self._stage(self._settings(False), job.coding)
@@ -211,8 +212,9 @@ class Trained(Estimator):
         curve = np.nanmean(epochs["train_loss"][:, streams, cell], axis=1).tolist()
         held = epochs.get("validation_loss")
         found = [] if held is None else np.nanmean(held[:, streams, cell], axis=1).tolist()
-        self.loss_curve_ = (self.loss_curve_ if again else []) + curve
-        self.validation_loss_curve_ = (self.validation_loss_curve_ if again else []) + found
+        self.loss_curve_: list[float] = (self.loss_curve_ if again else []) + curve
+        earlier = self.validation_loss_curve_ if again else []
+        self.validation_loss_curve_: list[float] = earlier + found
         self.n_iter_ = len(self.loss_curve_)
         self.best_epoch_ = float(np.mean(runs.carry.best_step[streams, cell])) / per
         self.loss_ = float(np.mean(runs.carry.best_value[streams, cell]))

@@ -14,11 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.nn import initializers
 
 from steepest.core.errors import UsageError, suggest
-
-Array = jax.Array
 
 
 def identity(x: Array) -> Array:
@@ -148,10 +147,11 @@ def draw(
             for i, (kind, shape) in enumerate(zip(kinds, shapes, strict=True))
         ]
     ends = np.cumsum([math.prod(shape) for shape in shapes])
-    whole = kinds[0].unit(key, (int(ends[-1]),), dtype)
+    spreads: list[Any] = list(kinds)
+    whole = spreads[0].unit(key, (int(ends[-1]),), dtype)
     return [
         piece.reshape(shape) * np.asarray(kind.deviation(shape), dtype)
-        for piece, kind, shape in zip(jnp.split(whole, ends[:-1]), kinds, shapes, strict=True)
+        for piece, kind, shape in zip(jnp.split(whole, ends[:-1]), spreads, shapes, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -60,7 +61,7 @@ def _entmax_jvp(primals, tangents):
     return p, root * (dz - mean)
 
 
-CHOICES = {"entmax": entmax, "softmax": jax.nn.softmax}
+CHOICES: dict[str, Callable] = {"entmax": entmax, "softmax": jax.nn.softmax}
 
 
 def straight_through(hard: Array, soft: Array) -> Array:

@@ -160,10 +160,10 @@ def plan(
         grouped.setdefault(_key(settings, spec, ready), []).append((number, settings, spec, ready))
     made = []
     for members in grouped.values():
-        numbers, settings, specs, ready = zip(*members, strict=True)
-        parameters, state = _sizes(specs[0], ready[0])
+        numbers, chosen, specs, rows = zip(*members, strict=True)
+        parameters, state = _sizes(specs[0], rows[0])
         streams = len(seeds) * (folds or 1)
-        made.append(Group(numbers, settings, specs, ready[0], parameters, state, streams))
+        made.append(Group(numbers, chosen, specs, rows[0], parameters, state, streams))
     return Plan(tuple(cells), tuple(seeds), folds, tuple(made))
 
 

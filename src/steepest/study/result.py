@@ -71,7 +71,7 @@ class StudyResult:
         sign = -1.0 if higher_is_better(metric) else 1.0
         values = self.values(metric) * sign
         draws = statistics.resamples(values.shape[1])
-        rows = []
+        rows: list[dict[str, Any]] = []
         for number, (cell, row) in enumerate(zip(self.cells, values, strict=True)):
             median = _signed(statistics.median_interval(row, draws), sign)
             mean = _signed(statistics.mean_interval(row, draws), sign)

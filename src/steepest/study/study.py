@@ -199,7 +199,7 @@ def _seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
         if seeds < 1:
             raise UsageError(f"seeds must be at least 1, got {seeds}.")
         return tuple(range(first, first + seeds))
-    chosen = tuple(int(s) for s in seeds)
+    chosen = tuple(int(s) for s in seeds)  # type: ignore[union-attr]
     if not chosen or len(set(chosen)) < len(chosen):
         raise UsageError(f"seeds must be different numbers, got {seeds!r}.")
     return chosen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from steepest.study.tables import claims
 from steepest.study.tables.bench import (
     BATCH,
@@ -36,7 +38,9 @@ def measure(bench: Bench) -> Table:
         (c["activation"], c["learning_rate"]): reached(result, i, window, targets)
         for i, c in enumerate(cells)
     }
-    best = {a: min(RATES, key=lambda r, a=a: spread(counts[a, r]).value) for a in ACTIVATIONS}
+    best = {
+        a: RATES[int(np.argmin([spread(counts[a, r]).value for r in RATES]))] for a in ACTIVATIONS
+    }
     rows = [
         [a, spread(counts[a, RATE]), f"{best[a]:g}", spread(counts[a, best[a]]),
          spread(result.values("final_loss")[cells.index(

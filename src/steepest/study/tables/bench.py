@@ -24,8 +24,10 @@ from steepest.study.tables.table import Chart, Series
 HIDDEN = (32,)
 BATCH = 32
 RATE = 0.1
-FIXED = {"hidden": HIDDEN, "batch_size": BATCH, "optimizer": "sgd", "learning_rate": RATE,
-         "validation": 0.2, "test": 0.2}  # fmt: skip
+FIXED: dict[str, Any] = {
+    "hidden": HIDDEN, "batch_size": BATCH, "optimizer": "sgd", "learning_rate": RATE,
+    "validation": 0.2, "test": 0.2,
+}  # fmt: skip
 PROBES = ("loss",)
 DROP = 0.2
 """The target of `iterations to a target`: this share of the loss before training."""

@@ -51,7 +51,7 @@ def measure(bench: Bench) -> Table:
             for c in range(len(RATES))
         ]
         counts[name] = found[RATES.index(RATE)]
-        at = min(range(len(RATES)), key=lambda c, f=found: spread(f[c]).value)
+        at = int(np.argmin([spread(v).value for v in found]))
         best[name] = (RATES[at], found[at])
         widths = (_inputs(table), *hidden, _classes(table))
         sizes[name] = sum(a * b + b for a, b in itertools.pairwise(widths))
@@ -62,7 +62,7 @@ def measure(bench: Bench) -> Table:
     ]  # fmt: skip
     names = list(TASKS)
     most = bench.length(MOST_STEPS)
-    found = [
+    held = [
         claims.more("More complex problems need more iterations (one rate for all).", names,
                     [counts[n] for n in names], what="iterations", most=most),
         claims.more("More complex problems need more iterations (each at its best rate).", names,
@@ -81,7 +81,7 @@ def measure(bench: Bench) -> Table:
         f"{most} iterations at most. Iterations until the mean loss of the last 20 mini-batches "
         f"(or of an epoch, where that is shorter) is at most {DROP:g} of that before training. "
         "These three tasks are the same whatever data the other tables are measured on.",
-        claims=found, charts=[chart], printed=PRINTED, printed_name="iterations",
+        claims=held, charts=[chart], printed=PRINTED, printed_name="iterations",
     )  # fmt: skip
 
 

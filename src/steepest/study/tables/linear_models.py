@@ -37,7 +37,7 @@ def measure(bench: Bench) -> Table:
             x=rows_.x,
             y=target if task == "classification" else target.astype(float),
             name=rows_.name,
-            task=task,
+            task=task,  # type: ignore[arg-type]
             features=rows_.features,
         )
         bare = Settings(
@@ -47,6 +47,7 @@ def measure(bench: Bench) -> Table:
         folds = Folds(table, bare)
         settings = replace(bare, **_descent(loss, folds))
         fold = folds[0]
+        assert fold.test is not None
         steps = bench.length(STEPS)
         runs = run([folds.spec(settings)], fold.train, seeds=range(bench.seeds),
                    batch_size="full", steps=steps, dtype="float64", every=1)  # fmt: skip

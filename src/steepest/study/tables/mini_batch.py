@@ -54,17 +54,15 @@ def measure(bench: Bench) -> Table:
             every_step=n != 1, **({"every": 16} if n == 1 else {}),
         )  # fmt: skip
         per = steps_per_epoch(result, 0)
-        at = [
-            reached(result, c, per, DROP * first_losses(result, c)) if n != 1 else None
-            for c in range(len(rates))
-        ]
-        counts[n] = at[rates.index(RATE)]
+        if n != 1:
+            at = rates.index(RATE)
+            counts[n] = reached(result, at, per, DROP * first_losses(result, at))
         final = result.values("final_loss")
-        best = min(range(len(rates)), key=lambda c, f=final: spread(f[c]).value)
+        best = int(np.argmin([spread(v).value for v in final]))
         held[n] = result.values("validation_loss")[best]
         cosine, error = accuracy[n]
         rows.append([
-            _name(n), "-" if counts[n] is None else spread(counts[n]), spread(cosine),
+            _name(n), spread(counts[n]) if n in counts else "-", spread(cosine),
             spread(error), dear[n] * 1e6, f"{rates[best]:g}", spread(final[best]), spread(held[n]),
         ])  # fmt: skip
     mini = [n for n in sizes if n in SIZES]

@@ -29,7 +29,8 @@ def measure(bench: Bench) -> Table:
         (c["optimizer"], c["learning_rate"]): v
         for c, v in zip(cells, result.values("validation_loss"), strict=True)
     }
-    best = {o: min(RATES, key=lambda r, o=o: spread(final[o, r]).value) for o in OPTIMIZERS}
+    medians = {o: [spread(final[o, r]).value for r in RATES] for o in OPTIMIZERS}
+    best = {o: RATES[int(np.argmin(m))] for o, m in medians.items()}
     worst = float(np.max(first_losses(result, 0)))
     rows = [
         [o, spread(final[o, SHARED]), f"{best[o]:g}", spread(final[o, best[o]]),
@@ -49,8 +50,7 @@ def measure(bench: Bench) -> Table:
     picked = [cells.index({"optimizer": o, "learning_rate": best[o]}) for o in OPTIMIZERS]
     curve = []
     for o in OPTIMIZERS:
-        medians = [spread(final[o, r]).value for r in RATES]
-        known = [(r, m) for r, m in zip(RATES, medians, strict=True) if np.isfinite(m)]
+        known = [(r, m) for r, m in zip(RATES, medians[o], strict=True) if np.isfinite(m)]
         curve.append(Series(o, [r for r, _ in known], [m for _, m in known]))
     return Table(
         10, TITLE, QUESTION,
