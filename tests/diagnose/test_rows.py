@@ -108,3 +108,12 @@ def test_counts_of_words_are_sparse():
     few = Arrays((rng.random((200, 30)) < 0.05).astype(float), np.zeros(200))
     assert rows.sparse(few)
     assert not rows.sparse(Arrays(rng.standard_normal((200, 30)), np.zeros(200)))
+
+
+def test_rows_that_share_a_value_are_told_by_each_other_and_not_by_their_order():
+    # Ten values, each of both classes as often: sorted by class, neighbours would look alike.
+    column = np.tile(np.arange(10.0), 20)
+    labels = np.repeat([0, 1], 100)
+    told = rows._told(column, labels, regression=False)
+    assert told == pytest.approx(9 / 19)
+    assert rows._told(column + 100.0 * labels, labels, regression=False) == 1.0

@@ -47,6 +47,7 @@ def diagnose(
         return 0
     output.say(case.message)
     _show_measured(case, found)
+    _show_layers(found.measured)
     if ends is not None:
         _show_ends(case, ends)
     if not found:
@@ -87,6 +88,23 @@ def _show_measured(case: Any, found: Any) -> None:
             "The learning rate is at the limit that the curvature allows: the edge of stability, "
             "to which full-batch descent on networks comes by itself."
         )
+    output.say()
+
+
+def _show_layers(measured: dict[str, Any]) -> None:
+    """How gradients flow through a network's layers, before training and at the weights kept."""
+    distances = measured.get("layers_moved")
+    if not distances or len(distances) < 2:
+        return
+    pairs = zip(measured["layers_at_start"], measured["layers_at_end"], distances, strict=True)
+    rows = [
+        [b.name, f"{a.gradient:.3g}", f"{b.gradient:.3g}", f"{a.signal:.3g}", f"{b.signal:.3g}",
+         *("" if v is None else f"{v:.0%}" for v in (b.dead, b.saturated)), f"{far:.3g}"]
+        for a, b, far in pairs
+    ]  # fmt: skip
+    head = ["layer", "gradient at start", "at end", "signal at start", "at end", "dead",
+            "saturated", "moved"]  # fmt: skip
+    output.table(head, rows, title="Layers; moved: |w - w0| / |w0|")
     output.say()
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from steepest.core import tree
 from steepest.diagnose.case import Case
 from steepest.diagnose.finding import Diagnosis, ranked
 from steepest.diagnose.illness import CAUSES, found
 from steepest.engine.train import Prepared
+from steepest.models.mlp import MLP
 
 
 def diagnose_fit(fit: Any, data: Any = None, *, deep: bool = True, **options: Any) -> Diagnosis:
@@ -44,4 +48,17 @@ def diagnose_case(case: Case, deep: bool = True) -> Diagnosis:
             measured["noise_scale"] = case.noise
         measured["layers_at_start"] = case.flow_at_start
         measured["layers_at_end"] = case.flow_at_end
+        measured["layers_moved"] = moved(case)
     return Diagnosis(findings, measured)
+
+
+def moved(case: Case) -> list[float]:
+    """|w - w0| / |w0| of each layer of a network: how far training has taken its weights w0.
+
+    Empty for other models, infinite where a layer began at zero.
+    """
+    if not isinstance(case.spec.objective.model, MLP):
+        return []
+    pairs = zip(case.initial[0]["layers"], case.params["layers"], strict=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return [float(tree.norm(tree.subtract(b, a)) / np.float64(tree.norm(a))) for a, b in pairs]

@@ -104,13 +104,17 @@ def _told(column: np.ndarray, y: np.ndarray, regression: bool) -> float:
         counts = np.zeros((len(values), len(classes)))
         np.add.at(counts, (place, label), 1)
         return float(counts.max(axis=1).sum() / len(y))
-    order = np.argsort(column, kind="stable")
-    v, c = column[order], label[order]
-    left, right = np.diff(v, prepend=-np.inf), np.diff(v, append=np.inf)
-    same = c[1:] == c[:-1]
-    before = np.concatenate([[False], same])
-    after = np.concatenate([same, [False]])
-    return float(np.mean(np.where(left <= right, before, after)))
+    # Rows that share a value are each other's neighbours; the others look to the nearest value.
+    counts = np.zeros((len(values), len(classes)))
+    np.add.at(counts, (place, label), 1)
+    size = counts.sum(axis=1)
+    gap = np.diff(values)
+    left, right = np.concatenate([[np.inf], gap]), np.concatenate([gap, [np.inf]])
+    nearest = np.arange(len(values)) + np.where(left <= right, -1, 1)
+    alone = size[place] == 1
+    there = counts[nearest[place], label] / size[nearest[place]]
+    here = (counts[place, label] - 1) / np.maximum(size[place] - 1, 1)
+    return float(np.mean(np.where(alone, there, here)))
 
 
 @dataclass(frozen=True)
