@@ -287,4 +287,10 @@ def _sentences(fits: Fits, fit: Fit) -> list[str]:
             f"loss was lowest. {output.count(fit.w.size)} parameters, "
             f"{output.duration(fits.seconds)}."
         )
+    smoothing = getattr(fit.loss, "label_smoothing", None)
+    if smoothing is not None:
+        lines.append(
+            f"The losses are those of labels smoothed by {float(smoothing):g}, which do not fall "
+            "to 0 (--loss auto for plain ones)."
+        )
     return lines
