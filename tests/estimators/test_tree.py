@@ -168,7 +168,7 @@ def test_an_oblique_tree_is_soft_and_says_so(iris):
 @pytest.mark.slow
 def test_several_labels_several_targets_and_float64(diabetes):
     X, y = make_multilabel_classification(150, n_classes=3, random_state=0)
-    model = small(max_iter=200, dtype="float64").fit(X, y)
+    model = small(max_iter=200, n_init=4, batch_size=256, dtype="float64").fit(X, y)
     assert model.predict(X).shape == (150, 3)
     assert (model.predict(X) == y).mean() > 0.75
     assert model._params["leaf"].dtype == np.float64
