@@ -1,6 +1,7 @@
 """Kept executables: found again by another process, never for other code, no harm if spoiled."""
 
 import functools
+import os
 import subprocess
 import sys
 
@@ -110,6 +111,19 @@ def test_a_spoiled_file_is_compiled_again(folder, monkeypatch, spoil):
     assert len(compiled) == 2
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_a_file_that_others_may_write_is_not_executed(folder, monkeypatch):
+    compiled = counted(monkeypatch)
+    args = (Penalty(l2=0.1), np.ones(7, np.float32), 3)
+    make()(*args)
+    (file,) = folder.rglob("*.executable")
+    file.chmod(0o666)
+    make()(*args)
+    assert len(compiled) == 2
+    make()(*args)  # written anew, by this user alone
+    assert len(compiled) == 2
+
+
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(kept, "cache_folder", lambda: tmp_path / "file")
@@ -189,8 +203,6 @@ def test_a_second_process_traces_no_step(tmp_path):
         "fit = steepest.train('linear', 'iris', optimizer='sgd', learning_rate=0.1, epochs=2)\n"
         "print(len(traced), repr(fit).replace(' ', ''))\n"
     )
-    import os
-
     env = os.environ | {"STEEPEST_CACHE": str(tmp_path)}
     said = [
         subprocess.run([sys.executable, "-c", code], env=env, text=True, check=True,

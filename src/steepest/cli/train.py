@@ -290,7 +290,7 @@ def _sentences(fits: Fits, fit: Fit) -> list[str]:
     smoothing = getattr(fit.loss, "label_smoothing", None)
     if smoothing is not None:
         lines.append(
-            f"The losses are those of labels smoothed by {float(smoothing):g}, which do not fall "
-            "to 0 (--loss auto for plain ones)."
+            f"The losses are those of labels smoothed by {float(smoothing):g}: they do not fall "
+            "to 0."
         )
     return lines

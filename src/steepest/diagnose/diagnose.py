@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from steepest.core import tree
-from steepest.diagnose.case import Case
+from steepest.diagnose.case import Case, norm
 from steepest.diagnose.finding import Diagnosis, ranked
 from steepest.diagnose.illness import CAUSES, found
 from steepest.engine.train import Prepared
@@ -61,4 +61,4 @@ def moved(case: Case) -> list[float]:
         return []
     pairs = zip(case.initial[0]["layers"], case.params["layers"], strict=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return [float(tree.norm(tree.subtract(b, a)) / np.float64(tree.norm(a))) for a, b in pairs]
+        return [float(np.divide(norm(tree.subtract(b, a)), norm(a))) for a, b in pairs]

@@ -1,12 +1,13 @@
 """`program`: a jitted function whose executables are kept on disk, so that no process traces twice.
 
 JAX's own cache saves the compiling of a program, but to find it there the Python code has to be
-traced and lowered first, which for a step of training takes half a second. Here the executable
+traced and lowered first, which takes longer than a small training itself. Here the executable
 itself is found, by what decides it: the structure and shapes of the arguments, the source of this
 package, and the versions and settings of the compiler. Where any of it is not certain (a user's
 function, a class of another package), or there is no cache, this is `jax.jit` and nothing else.
 
-The files are as trustworthy as JAX's cache, beside which they lie: machine code of one's own.
+The files are machine code, as those of JAX's cache beside which they lie: only those are read that
+nobody but this user can have written.
 """
 
 from __future__ import annotations
@@ -282,7 +283,10 @@ def _compile(lowered: Any) -> tuple[Any, bool]:
 def _read(path: Path, arguments: Any) -> Any:
     """The executable of the file; None where there is none that can be used."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            if not _own(os.fstat(file.fileno())):
+                return None
+            data = file.read()
     except OSError:
         return None
     if hashlib.sha256(data[32:]).digest() != data[:32]:
@@ -296,6 +300,13 @@ def _read(path: Path, arguments: Any) -> Any:
     except Exception:
         # Whatever is wrong with a file of a cache, compiling again is the answer.
         return None
+
+
+def _own(found: os.stat_result) -> bool:
+    """Whether only this user can have written the file, since what it holds will be executed."""
+    if os.name != "posix":
+        return True
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _write(path: Path, compiled: Any) -> None:
